@@ -1,0 +1,15 @@
+import { UserRegistered } from '@app/contracts';
+import { Controller } from '@nestjs/common';
+import { EventBus } from '@nestjs/cqrs';
+import { EventPattern, Payload } from '@nestjs/microservices';
+
+/** Everything this service listens to. Each event goes to its reactions, and is acknowledged when they have committed. */
+@Controller()
+export class SubscriptionsController {
+  constructor(private readonly reactions: EventBus) {}
+
+  @EventPattern(UserRegistered.type)
+  userRegistered(@Payload() event: UserRegistered) {
+    return this.reactions.publish(event);
+  }
+}

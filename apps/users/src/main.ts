@@ -1,0 +1,11 @@
+import 'reflect-metadata';
+import { bootstrap } from '@app/service';
+import { UsersModule } from './users.module.js';
+
+await bootstrap({
+  service: 'users',
+  port: 3000,
+  module: UsersModule,
+  title: 'Users',
+  description: 'Accounts. Tells who registered.',
+});

@@ -1,0 +1,31 @@
+import { Body, Controller, Post, Res } from '@nestjs/common';
+import { CommandBus } from '@nestjs/cqrs';
+import { ApiBody, ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { z } from 'zod';
+import { RegisterUser } from './register-user.handler.js';
+
+export const registration = z
+  .strictObject({
+    name: z.string().trim().min(1).max(200).meta({ example: 'Alice' }),
+    email: z.email().max(254).meta({ example: 'alice@example.com' }),
+  })
+  .meta({ id: 'Registration' });
+
+@ApiTags('users')
+@Controller('users')
+export class RegisterUserController {
+  constructor(private readonly commands: CommandBus) {}
+
+  @Post()
+  @ApiOperation({ summary: 'Register a user' })
+  @ApiCreatedResponse({ description: 'Registered; `users.user.registered.v1` is recorded with it.' })
+  async register(
+    @Body({ schema: registration }) { name, email }: z.infer<typeof registration>,
+    @Res({ passthrough: true }) reply: FastifyReply,
+  ) {
+    const id = await this.commands.execute(new RegisterUser(name, email));
+    reply.header('location', `/users/${id}`);
+    return { id, name, email };
+  }
+}

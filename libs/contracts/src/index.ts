@@ -1,0 +1,11 @@
+export {
+  contractOf,
+  event,
+  InvalidEventError,
+  parseEventType,
+  type AnyEventClass,
+  type EventClass,
+  type EventDefinition,
+} from './event.js';
+export { contracts, findContract } from './registry.js';
+export * from './users/index.js';

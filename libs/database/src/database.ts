@@ -1,0 +1,154 @@
+// The database of one service. A transaction is committed only if Postgres says COMMIT; everything else is a rollback
+// that the caller hears of. A crash leaves nothing half done.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { currentContext, runInContext } from '@app/context';
+import { Kysely, PostgresDialect } from 'kysely';
+import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import { isAftermath, isDatabaseUnavailable, isSerializationFailure } from './errors.js';
+import { Transaction } from './transaction.js';
+
+/** Where the database is and how many connections may be open. */
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/name` */
+  url: string;
+  /** Shown in `pg_stat_activity`. */
+  applicationName: string;
+  /** Connections at most; default 16. */
+  poolSize?: number;
+}
+
+/** COMMIT was answered with something else: Postgres rolled back, because a statement had failed. */
+export class RolledBackError extends Error {
+  override readonly name = 'RolledBackError';
+}
+
+/** Attempts at a transaction that met a deadlock or a serialization failure. */
+const ATTEMPTS = 3;
+
+/**
+ * The settings of every connection. The defaults of Postgres and its driver wait for ever; these make a half-open
+ * socket or a lost lock an error. Order: lock < statement < query, so that the server speaks first.
+ * A request on a half-open connection fails within 5 s.
+ */
+export const connectionSettings = ({ url, applicationName }: DatabaseOptions): PoolConfig => ({
+  connectionString: url,
+  application_name: applicationName,
+  connectionTimeoutMillis: 3_000,
+  lock_timeout: 3_000,
+  statement_timeout: 4_000,
+  query_timeout: 4_500,
+  idle_in_transaction_session_timeout: 30_000,
+  keepAlive: true,
+});
+
+export class Database<Schema = unknown> {
+  /** For reads outside of a transaction; every statement commits by itself. */
+  readonly read: Kysely<Schema>;
+  readonly #pool: Pool;
+
+  constructor(readonly options: DatabaseOptions) {
+    this.#pool = openPool({ ...connectionSettings(options), max: options.poolSize ?? 16 });
+    this.read = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.#pool }) });
+  }
+
+  /**
+   * The open transaction that the running reaction belongs to.
+   *
+   * @throws Error outside of one.
+   */
+  get tx(): Transaction<Schema> {
+    const { transaction } = currentContext() ?? {};
+    if (transaction instanceof Transaction) return transaction as Transaction<Schema>;
+    throw new Error('No transaction is open here: use database.transaction(async (tx) => …).');
+  }
+
+  /**
+   * Runs `work` in a transaction and commits it; if `work` throws or any statement failed, all of it is rolled back
+   * and the error is thrown. After a deadlock or a serialization failure `work` runs again (3 attempts), so it must
+   * not do anything outside of `tx`. Inside an open transaction it joins that one.
+   */
+  async transaction<Result>(work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
+    if (currentContext()?.transaction instanceof Transaction) return this.#join(this.tx, work);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#attempt(work);
+      } catch (error) {
+        if (attempt >= ATTEMPTS || !isSerializationFailure(error)) throw error;
+        await sleep(Math.random() * 50 * attempt);
+      }
+    }
+  }
+
+  /** Answers when the database does. */
+  async ping(): Promise<void> {
+    await this.#pool.query('select 1');
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #join<Result>(tx: Transaction<Schema>, work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
+    try {
+      return await work(tx);
+    } catch (error) {
+      tx.doom(error); // what it wrote so far cannot be taken back alone
+      throw error;
+    }
+  }
+
+  async #attempt<Result>(work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
+    const client = await this.#pool.connect();
+    return runTransaction(client, new Transaction<Schema>(client), work);
+  }
+}
+
+/** A pool whose idle connections may break without taking the process down. */
+export function openPool(config: PoolConfig): Pool {
+  const pool = new Pool(config);
+  pool.on('error', () => {}); // an idle connection died; the pool has already dropped it
+  return pool;
+}
+
+/**
+ * BEGIN, `work`, COMMIT on `client`, which is released in any case – and destroyed if its state is unknown.
+ *
+ * @throws whatever made it roll back; {@link RolledBackError} if Postgres rolled back silently.
+ */
+export async function runTransaction<Schema, Result>(
+  client: PoolClient,
+  tx: Transaction<Schema>,
+  work: (tx: Transaction<Schema>) => Promise<Result>,
+): Promise<Result> {
+  const context = { ...(currentContext() ?? { correlationId: '' }), transaction: tx };
+  let broken: Error | undefined;
+  try {
+    await client.query('BEGIN');
+    const result = await runInContext(context, () => work(tx));
+    tx.close();
+    if (tx.failure) throw tx.failure.cause;
+    const { command } = await client.query('COMMIT');
+    // After a failed statement COMMIT "succeeds" with the tag ROLLBACK.
+    if (command !== 'COMMIT') throw new RolledBackError('Postgres rolled the transaction back: a statement had failed.');
+    tx.committed();
+    return result;
+  } catch (error) {
+    tx.close();
+    const culprit = isAftermath(error) && tx.failure ? tx.failure.cause : error;
+    broken = tx.abandoned ?? (await rollback(client, culprit));
+    throw culprit;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** Returns the reason to destroy the client, if there is one. */
+async function rollback(client: PoolClient, culprit: unknown): Promise<Error | undefined> {
+  if (isDatabaseUnavailable(culprit)) return culprit as Error;
+  try {
+    await client.query('ROLLBACK');
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}

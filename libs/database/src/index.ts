@@ -1,0 +1,11 @@
+export { connectionSettings, Database, openPool, RolledBackError, runTransaction, type DatabaseOptions } from './database.js';
+export { DatabaseModule } from './database.module.js';
+export {
+  isAftermath,
+  isContention,
+  isDatabaseUnavailable,
+  isSerializationFailure,
+  isUniqueViolation,
+} from './errors.js';
+export { migrate, projectFolder, type MigrationSet } from './migrate.js';
+export { Transaction, TransactionClosedError, type OpenTransaction } from './transaction.js';

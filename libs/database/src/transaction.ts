@@ -1,0 +1,148 @@
+// One open transaction. Its handle works while the transaction is open and throws afterwards, so that a forgotten
+// `await` fails loudly instead of writing outside of the transaction. A crash rolls everything back.
+import {
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type QueryResult as KyselyResult,
+} from 'kysely';
+import type { ClientBase, QueryResult, QueryResultRow } from 'pg';
+import { isAftermath } from './errors.js';
+
+/** A statement was started after its transaction had ended, nearly always because an `await` is missing. */
+export class TransactionClosedError extends Error {
+  override readonly name = 'TransactionClosedError';
+  constructor(sql: string) {
+    super(`The transaction has ended; is an "await" missing in front of this statement? ${sql.slice(0, 120)}`);
+  }
+}
+
+const openTransaction = Symbol('open transaction');
+
+/**
+ * What a library needs of a transaction. Only a {@link Transaction} has it, so that the compiler refuses a call
+ * outside of one.
+ */
+export interface OpenTransaction {
+  readonly [openTransaction]: true;
+  /** Runs one statement in the transaction. */
+  query<Row extends QueryResultRow = QueryResultRow>(
+    text: string,
+    values?: readonly unknown[],
+    name?: string,
+  ): Promise<QueryResult<Row>>;
+  /** Runs `work` once the transaction is committed for sure; never after a rollback. */
+  afterCommit(work: () => void): void;
+}
+
+/** The query builder of one open transaction. Made by `Database.transaction`, never by hand. */
+export class Transaction<Schema = unknown> extends Kysely<Schema> implements OpenTransaction {
+  readonly [openTransaction] = true;
+  readonly #client: ClientBase;
+  readonly #afterCommit: (() => void)[] = [];
+  /** Why the connection must not be used again, if so. */
+  abandoned: Error | undefined;
+  #open = true;
+  #failure: { cause: unknown } | undefined;
+
+  /** `prepare`: name the statements, so that Postgres plans each of them once per connection. */
+  constructor(client: ClientBase, prepare = false) {
+    super({ dialect: new TransactionDialect(() => this, prepare) });
+    this.#client = client;
+  }
+
+  async query<Row extends QueryResultRow = QueryResultRow>(
+    text: string,
+    values: readonly unknown[] = [],
+    name?: string,
+  ): Promise<QueryResult<Row>> {
+    if (!this.#open) throw new TransactionClosedError(text);
+    try {
+      return await this.#client.query<Row>({ text, values: values as unknown[], ...(name && { name }) });
+    } catch (error) {
+      this.doom(error);
+      throw error;
+    }
+  }
+
+  afterCommit(work: () => void): void {
+    this.#afterCommit.push(work);
+  }
+
+  /** From now on it can only roll back, even if the caller catches the error. The first real culprit is kept. */
+  doom(cause: unknown): void {
+    if (!this.#failure || isAftermath(this.#failure.cause)) this.#failure = { cause };
+  }
+
+  /** What doomed it, if anything did. */
+  get failure(): { cause: unknown } | undefined {
+    return this.#failure;
+  }
+
+  /** Work that was given up may still send statements: nothing is committed and the connection is destroyed. */
+  abandon(cause: Error): void {
+    this.doom(cause);
+    this.abandoned = cause;
+  }
+
+  /** Ends the handle; what was started before still belongs to the transaction. */
+  close(): void {
+    this.#open = false;
+  }
+
+  /** Called by its owner after COMMIT was confirmed. */
+  committed(): void {
+    for (const work of this.#afterCommit) work();
+  }
+}
+
+/** Kysely, sent to the client of one transaction: no mutex, so that overlapping reactions are pipelined. */
+class TransactionDialect implements Dialect {
+  constructor(
+    private readonly transaction: () => OpenTransaction,
+    private readonly prepare: boolean,
+  ) {}
+  createAdapter = () => new PostgresAdapter();
+  createQueryCompiler = () => new PostgresQueryCompiler();
+  createIntrospector = (db: Kysely<unknown>) => new PostgresIntrospector(db);
+  createDriver(): Driver {
+    const connection: DatabaseConnection = {
+      executeQuery: async <Row>({ sql, parameters }: CompiledQuery): Promise<KyselyResult<Row>> => {
+        const name = this.prepare ? statementName(sql) : undefined;
+        const result = await this.transaction().query<QueryResultRow>(sql, parameters, name);
+        return {
+          rows: result.rows as Row[],
+          ...(result.command !== 'SELECT' && { numAffectedRows: BigInt(result.rowCount ?? 0) }),
+        };
+      },
+      streamQuery: () => {
+        throw new Error('Streaming is not supported inside a transaction; page through the rows instead.');
+      },
+    };
+    const nested = () => Promise.reject(new Error('Already in a transaction: use the "tx" that you were given.'));
+    return {
+      init: () => Promise.resolve(),
+      destroy: () => Promise.resolve(),
+      acquireConnection: () => Promise.resolve(connection),
+      releaseConnection: () => Promise.resolve(),
+      beginTransaction: nested,
+      commitTransaction: nested,
+      rollbackTransaction: nested,
+    };
+  }
+}
+
+// Bounded, because `in (…)` lists make endless texts and Postgres never frees a prepared statement.
+const names = new Map<string, string>();
+function statementName(sql: string): string | undefined {
+  const known = names.get(sql);
+  if (known || names.size >= 200) return known;
+  const name = `s${names.size}`;
+  names.set(sql, name);
+  return name;
+}

@@ -1,0 +1,165 @@
+// The envelope on the wire: CloudEvents 1.0, structured JSON, one event or a batch.
+// https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+import { isUtf8 } from 'node:buffer';
+import { z } from 'zod';
+
+export const EVENT_CONTENT_TYPE = 'application/cloudevents+json';
+export const BATCH_CONTENT_TYPE = 'application/cloudevents-batch+json';
+
+/** The largest event that may be recorded, envelope included, in bytes. */
+export const MAX_EVENT_BYTES = 256 * 1024;
+/** The largest message that is parsed at all, in bytes. */
+const MAX_MESSAGE_BYTES = 1024 * 1024;
+/** No honest payload nests deeper. */
+const MAX_DEPTH = 32;
+
+const count = z
+  .union([z.int().min(1), z.string().regex(/^[1-9]\d{0,15}$/)])
+  .transform(Number)
+  .pipe(z.int().min(1));
+
+const uuid = z.uuid().transform((text) => text.toLowerCase());
+
+const shared = {
+  specversion: z.literal('1.0'),
+  id: z.string().min(1).max(200),
+  source: z.string().min(1).max(200),
+  type: z.string().min(1).max(200),
+  time: z.string().optional(),
+  correlationid: z.string().max(200).optional(),
+  causationid: z.string().max(200).optional(),
+  traceparent: z.string().max(200).optional(),
+  data: z.unknown(),
+};
+
+/** An event of a service whose log we know: it has a place in its stream and in the books. */
+const loggedEvent = z.object({
+  ...shared,
+  id: uuid,
+  subject: z.string().min(1).max(200),
+  sequence: count,
+  epoch: uuid,
+  page: count,
+  position: count,
+});
+const foreignEvent = z.object({ ...shared, subject: z.string().max(200).optional() });
+
+export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' };
+export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' };
+export type Envelope = LoggedEvent | ForeignEvent;
+
+/** An event as it lies in the log. */
+export interface LogRow {
+  position: string;
+  id: string;
+  type: string;
+  epoch: string;
+  subject: string;
+  sequence: string;
+  page: string;
+  recorded_at: Date;
+  correlation_id: string;
+  causation_id: string | null;
+  traceparent: string | null;
+  /** JSON text, passed on as it was written. */
+  data: string;
+}
+
+/** The event as JSON text. `data` is spliced in unparsed: the relay never looks at payloads. */
+export function encode(row: LogRow, source: string): string {
+  const attributes = JSON.stringify({
+    specversion: '1.0',
+    id: row.id,
+    source,
+    type: row.type,
+    subject: row.subject,
+    sequence: row.sequence,
+    epoch: row.epoch,
+    page: row.page,
+    position: row.position,
+    time: row.recorded_at.toISOString(),
+    datacontenttype: 'application/json',
+    correlationid: row.correlation_id,
+    causationid: row.causation_id ?? undefined,
+    traceparent: row.traceparent ?? undefined,
+  });
+  return `${attributes.slice(0, -1)},"data":${row.data}}`;
+}
+
+/** Why a message cannot be read. It is set aside with its raw bytes. */
+export class UnreadableMessageError extends Error {
+  override readonly name = 'UnreadableMessageError';
+}
+
+interface RawMessage {
+  content: Buffer;
+  properties: { contentType?: unknown; contentEncoding?: unknown; headers?: Record<string, unknown> };
+}
+
+/**
+ * The events in a message: structured (one or a batch) or binary mode.
+ *
+ * @param isLogged whether a source keeps a log, so that its events must carry sequence, epoch, page and position
+ * @throws {@link UnreadableMessageError} that says what is wrong
+ */
+export function decode(message: RawMessage, isLogged: (source: string) => boolean): Envelope[] {
+  const { content, properties } = message;
+  if (content.length > MAX_MESSAGE_BYTES) {
+    throw new UnreadableMessageError(`${content.length} bytes are more than the ${MAX_MESSAGE_BYTES} allowed`);
+  }
+  if (typeof properties.contentEncoding === 'string' && !/^(utf-?8|identity)?$/i.test(properties.contentEncoding)) {
+    throw new UnreadableMessageError(`content encoding "${properties.contentEncoding}" is not supported; send plain JSON`);
+  }
+  const attributes = binaryAttributes(properties.headers);
+  const body = parse(content);
+  if (attributes) return [readEvent({ ...attributes, data: body }, isLogged)];
+  if (!Array.isArray(body)) return [readEvent(body, isLogged)];
+  if (body.length === 0) throw new UnreadableMessageError('the batch is empty');
+  return body.map((item) => readEvent(item, isLogged));
+}
+
+/** The kind of a message is told by its body, not by its content type: people who type one by hand forget it. */
+function readEvent(value: unknown, isLogged: (source: string) => boolean): Envelope {
+  const source = typeof value === 'object' && value !== null && 'source' in value ? value.source : undefined;
+  const logged = typeof source === 'string' && isLogged(source);
+  const result = logged ? loggedEvent.safeParse(value) : foreignEvent.safeParse(value);
+  if (!result.success) {
+    const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || '(body)'}: ${message}`);
+    throw new UnreadableMessageError(`not a CloudEvent: ${problems.join('; ')}`);
+  }
+  return { ...result.data, kind: logged ? 'logged' : 'foreign' } as Envelope;
+}
+
+function parse(content: Buffer): unknown {
+  if (!isUtf8(content)) throw new UnreadableMessageError('not valid UTF-8');
+  const text = content.toString('utf8');
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (error) {
+    throw new UnreadableMessageError(`not valid JSON: ${(error as Error).message}`);
+  }
+  // Both checks walk the whole value, so a cheap look at the text decides whether they are needed.
+  if (text.includes('__proto__') || text.includes('constructor') || /(?:[[{][^[\]{}]*){32}/.test(text)) inspect(body);
+  return body;
+}
+
+function inspect(value: unknown, depth = 0): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (depth > MAX_DEPTH) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
+  for (const [key, child] of Object.entries(value)) {
+    if (key === '__proto__' || (key === 'constructor' && typeof child === 'object')) {
+      throw new UnreadableMessageError(`the key "${key}" is not allowed`);
+    }
+    inspect(child, depth + 1);
+  }
+}
+
+/** CloudEvents' binary mode: attributes in headers `cloudEvents_id` or `cloudEvents:id`, the body is `data`. */
+function binaryAttributes(headers: Record<string, unknown> = {}): Record<string, unknown> | undefined {
+  const entries = Object.entries(headers).flatMap(([key, value]) => {
+    const name = /^cloudEvents[_:](.+)$/.exec(key)?.[1];
+    return name ? [[name, value] as const] : [];
+  });
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+}

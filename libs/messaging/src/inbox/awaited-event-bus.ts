@@ -1,0 +1,68 @@
+// The event bus of @nestjs/cqrs, awaited: `publish` resolves when every reaction has finished, and throws if one failed.
+// The stock bus does neither (it drops errors and resolves at once), so an event could be acknowledged into nothing.
+import type { IEvent, IEventHandler } from '@nestjs/cqrs';
+import { EventBus } from '@nestjs/cqrs';
+import { Injectable, type Type } from '@nestjs/common';
+
+/**
+ * What a service does when it hears an event: a class with `@EventsHandler(Event)`.
+ * It runs inside the transaction that also advances the gate: `database.tx`. No network calls: write an intent instead.
+ */
+export interface Reaction<Event extends IEvent> extends IEventHandler<Event> {
+  handle(event: Event): Promise<void>;
+  /**
+   * Names what the reaction reads or writes besides rows of the event's own stream, e.g. `['user:' + event.userId]`.
+   * Events without a common name overlap, which is 3–4 times faster. Without this method the reaction runs alone.
+   * A name too few is a silent lost update: two reactions in one transaction do not see each other's row locks.
+   */
+  touches?(event: Event): readonly string[];
+}
+
+type Bound = Parameters<EventBus['bind']>[0];
+
+@Injectable()
+export class AwaitedEventBus extends EventBus {
+  readonly #reactions = new Map<string, Reaction<IEvent>[]>();
+
+  override bind(handler: Bound, id: string): void {
+    const name = handler.metatype?.name ?? String(handler.name);
+    if (!handler.isDependencyTreeStatic()) {
+      throw new Error(`${name}: a reaction must not be request-scoped; it would be built anew for every event.`);
+    }
+    const reaction = handler.instance as Reaction<IEvent>;
+    const reactions = this.#reactions.get(id) ?? [];
+    if (reactions.some((other) => other.constructor === reaction.constructor)) {
+      throw new Error(`${name} is provided by two modules and would run twice; provide it in one.`);
+    }
+    this.#reactions.set(id, [...reactions, reaction]);
+  }
+
+  /** What reacts to an event of this class. */
+  reactionsTo(event: Type<IEvent> | object): readonly Reaction<IEvent>[] {
+    const id = this.eventIdProvider.getEventId(event as Type<IEvent>);
+    return (id && this.#reactions.get(id)) || [];
+  }
+
+  /**
+   * Runs the reactions one after the other.
+   *
+   * @throws the error of the first one that failed; the rest did not run, and all is rolled back
+   */
+  override publish<Event extends IEvent>(event: Event): Promise<void> {
+    return this.#react(event);
+  }
+
+  override async publishAll<Event extends IEvent>(events: Event[]): Promise<void> {
+    for (const event of events) await this.#react(event);
+  }
+
+  /** Nothing is subscribed; the bus works until the last event is finished. */
+  override onModuleDestroy(): void {}
+
+  async #react(event: IEvent): Promise<void> {
+    const reactions = this.reactionsTo(event.constructor);
+    if (reactions.length === 0) throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
+    for (const reaction of reactions) await reaction.handle(event);
+    this.subject$.next(event); // sagas and observers
+  }
+}

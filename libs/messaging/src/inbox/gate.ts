@@ -1,0 +1,167 @@
+// Lets every event through once and in order. The decision is plain code; the database refuses it if it was made on
+// stale rows, and then the whole batch is done again.
+import type { OpenTransaction } from '@app/database';
+import type { LoggedEvent } from '../cloud-event.js';
+
+/** The gate's rows have changed since they were read: roll back and do the whole batch again. */
+export class StaleGateError extends Error {
+  override readonly name = 'StaleGateError';
+}
+
+/** A sequence was used twice for different events: the producer was restored, or somebody forged an event. */
+export class ForkError extends Error {
+  override readonly name = 'ForkError';
+}
+
+interface Stream {
+  source: string;
+  epoch: string;
+  aggregate: string;
+  subject: string;
+  /** In the database; 0: no row. */
+  was: number;
+  last: number;
+  lastEventId: string;
+  /** Held by somebody else, or by a failed predecessor in this batch: successors are parked. */
+  held: boolean;
+}
+
+/** Where an event stands: apply it, drop it, or park it until its predecessors are through. */
+export type Verdict = 'next' | 'duplicate' | 'ahead';
+
+const JOIN = `
+from unnest($2::text[], $3::uuid[], $4::text[], $5::text[]) u (source, epoch, aggregate, subject)
+join messaging.inbox_streams s
+  on s.inbox = $1 and s.source = u.source and s.epoch = u.epoch and s.aggregate = u.aggregate and s.subject = u.subject`;
+const COLUMNS = 's.source, s.epoch, s.aggregate, s.subject, s.last_sequence, s.last_event_id';
+// Never wait for a stream that a worker has: its events are parked, and whoever holds the row takes them along.
+const LOCK = `select ${COLUMNS} ${JOIN} for update of s skip locked`;
+const LOOK = `select ${COLUMNS} ${JOIN}`;
+// Sorted, so that two inboxes cannot deadlock. These statements stay unnamed: a plan cached while the table was small
+// costs 10 × (133 ms per batch of 500 at 10 000 streams).
+const INSERT = `
+insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
+select $1, u.* from unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::uuid[]) u
+order by 2, 3, 4, 5 on conflict do nothing`;
+const UPDATE = `
+update messaging.inbox_streams s set last_sequence = u.upto, last_event_id = u.event_id
+from (select * from unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::uuid[], $8::bigint[])
+      u (source, epoch, aggregate, subject, upto, event_id, was) order by 1, 2, 3, 4) u
+where s.inbox = $1 and s.source = u.source and s.epoch = u.epoch and s.aggregate = u.aggregate
+  and s.subject = u.subject and s.last_sequence = u.was`;
+
+interface GateRow {
+  source: string;
+  epoch: string;
+  aggregate: string;
+  subject: string;
+  last_sequence: string;
+  last_event_id: string;
+}
+
+export class Gate {
+  readonly #streams: Map<string, Stream>;
+
+  private constructor(
+    private readonly inbox: string,
+    streams: Map<string, Stream>,
+  ) {
+    this.#streams = streams;
+  }
+
+  /**
+   * Reads and locks the rows of all streams of `events`.
+   *
+   * @param careful after a stale attempt: also look at rows that somebody else has locked, instead of taking them for new
+   */
+  static async open(
+    tx: OpenTransaction,
+    inbox: string,
+    events: readonly GatedEvent[],
+    careful: boolean,
+  ): Promise<Gate> {
+    const streams = new Map<string, Stream>();
+    for (const { source, epoch, aggregate, subject } of events) {
+      const fresh = { source, epoch, aggregate, subject, was: 0, last: 0, lastEventId: '', held: false };
+      streams.set(keyOf(fresh), fresh);
+    }
+    if (streams.size > 0) {
+      const { rows } = await tx.query<GateRow>(LOCK, [inbox, ...arrays([...streams.values()])]);
+      take(streams, rows, false);
+      const missing = [...streams.values()].filter(({ was }) => was === 0);
+      if (careful && missing.length > 0) {
+        const looked = await tx.query<GateRow>(LOOK, [inbox, ...arrays(missing)]);
+        take(streams, looked.rows, true);
+      }
+    }
+    return new Gate(inbox, streams);
+  }
+
+  /** @throws {@link ForkError} */
+  judge(event: GatedEvent): Verdict {
+    const stream = this.#of(event);
+    if (event.sequence === stream.last && event.id !== stream.lastEventId) {
+      throw new ForkError(`${event.source} ${event.aggregate}/${event.subject}: sequence ${event.sequence} was ${stream.lastEventId}, now ${event.id}`);
+    }
+    if (event.sequence <= stream.last) return 'duplicate';
+    return event.sequence === stream.last + 1 && !stream.held ? 'next' : 'ahead';
+  }
+
+  /** The event goes through. */
+  advance(event: GatedEvent): void {
+    const stream = this.#of(event);
+    stream.last = event.sequence;
+    stream.lastEventId = event.id;
+  }
+
+  /** The event does not go through now, and so none of its stream behind it. */
+  hold(event: GatedEvent): void {
+    this.#of(event).held = true;
+  }
+
+  /** Writes what has advanced. Sent in front of the reactions, so that a stale gate is found before their writes matter. */
+  async write(tx: OpenTransaction): Promise<void> {
+    const moved = [...this.#streams.values()].filter(({ last, was }) => last > was);
+    const fresh = moved.filter(({ was }) => was === 0);
+    const known = moved.filter(({ was }) => was > 0);
+    const counts = await Promise.all([
+      fresh.length === 0 ? 0 : this.#put(tx, INSERT, fresh),
+      known.length === 0 ? 0 : this.#put(tx, UPDATE, known, [known.map(({ was }) => was)]),
+    ]);
+    if (counts[0] !== fresh.length || counts[1] !== known.length) throw new StaleGateError('the gate was moved by somebody else');
+  }
+
+  async #put(tx: OpenTransaction, sql: string, streams: Stream[], more: unknown[] = []): Promise<number> {
+    const last = streams.map((stream) => stream.last);
+    const ids = streams.map(({ lastEventId }) => lastEventId);
+    const { rowCount } = await tx.query(sql, [this.inbox, ...arrays(streams), last, ids, ...more]);
+    return rowCount ?? 0;
+  }
+
+  #of(event: GatedEvent): Stream {
+    return this.#streams.get(keyOf(event))!;
+  }
+}
+
+/** A logged event together with the aggregate that its type names. */
+export type GatedEvent = LoggedEvent & { aggregate: string };
+
+/** One string per stream. */
+export const keyOf = ({ source, epoch, aggregate, subject }: Pick<Stream, 'source' | 'epoch' | 'aggregate' | 'subject'>) =>
+  `${source} ${epoch} ${aggregate} ${subject}`;
+
+const arrays = (streams: readonly Stream[]) => [
+  streams.map(({ source }) => source),
+  streams.map(({ epoch }) => epoch),
+  streams.map(({ aggregate }) => aggregate),
+  streams.map(({ subject }) => subject),
+];
+
+function take(streams: Map<string, Stream>, rows: readonly GateRow[], held: boolean): void {
+  for (const row of rows) {
+    const stream = streams.get(keyOf(row))!;
+    stream.was = stream.last = Number(row.last_sequence);
+    stream.lastEventId = row.last_event_id;
+    stream.held = held;
+  }
+}

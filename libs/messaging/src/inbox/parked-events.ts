@@ -1,0 +1,107 @@
+// Events that cannot be applied now, kept in the service's own database: nothing waits in the broker, and nothing is
+// lost if its queue is deleted. Written in the transaction of the batch that met them.
+import type { OpenTransaction } from '@app/database';
+import { parseEventType } from '@app/contracts';
+import type { Envelope } from '../cloud-event.js';
+import { retryDelay, type Failure, type Item, type ParkedState } from './item.js';
+
+/** What is done with an item that does not go through. */
+export interface Parking {
+  item: Item;
+  failure: Failure;
+}
+
+interface ParkedRow {
+  source: string;
+  epoch: string | null;
+  aggregate: string | null;
+  subject: string | null;
+  sequence: number | null;
+  page: number | null;
+  event_id: string;
+  type: string;
+  state: ParkedState;
+  attempts: number;
+  due_in: number | null;
+  error: string | null;
+  body: string;
+}
+
+// Sorted: unsorted inserts of two processes deadlocked. A copy that is already parked stays as it is.
+const PARK = `
+insert into messaging.parked_events
+  (inbox, source, epoch, aggregate, subject, sequence, page, event_id, type, state, attempts, due_at, error, body)
+select $1, r.source, r.epoch, r.aggregate, r.subject, r.sequence, r.page, r.event_id, r.type, r.state, r.attempts,
+       coalesce(now() + make_interval(secs => r.due_in), 'infinity'), r.error, convert_to(r.body, 'UTF8')
+from json_to_recordset($2) as r (source text, epoch uuid, aggregate text, subject text, sequence bigint, page bigint,
+     event_id text, type text, state text, attempts integer, due_in double precision, error text, body text)
+order by 2, 3, 4, 5, 6 on conflict do nothing`;
+
+const PARK_AGAIN = `
+update messaging.parked_events p
+set state = r.state, attempts = r.attempts, error = coalesce(r.error, p.error),
+    due_at = coalesce(now() + make_interval(secs => r.due_in), 'infinity')
+from json_to_recordset($1) as r (id bigint, state text, attempts integer, due_in double precision, error text)
+where p.id = r.id`;
+
+/** Parks what arrived, updates what was parked before. */
+export async function park(tx: OpenTransaction, inbox: string, parkings: readonly Parking[]): Promise<void> {
+  const known = parkings.filter(({ item }) => item.parked);
+  const fresh = parkings.filter(({ item }) => !item.parked);
+  await Promise.all([
+    fresh.length > 0 && tx.query(PARK, [inbox, JSON.stringify(fresh.map(toRow))]),
+    known.length > 0 && tx.query(PARK_AGAIN, [JSON.stringify(known.map((k) => ({ id: k.item.parked!.id, ...toRow(k) })))]),
+  ]);
+}
+
+/** Parked events that went through. */
+export async function unpark(tx: OpenTransaction, items: readonly Item[]): Promise<void> {
+  const ids = items.flatMap(({ parked }) => parked?.id ?? []);
+  if (ids.length > 0) await tx.query('delete from messaging.parked_events where id = any($1::bigint[])', [ids]);
+}
+
+/** Keeps a message that nobody can read: its raw bytes and the reason. */
+export async function parkUnreadable(
+  db: { query(text: string, values: unknown[]): Promise<unknown> },
+  inbox: string,
+  message: { content: Buffer; headers: object; reason: string },
+): Promise<void> {
+  await db.query(
+    `insert into messaging.parked_events (inbox, state, error, body, headers, due_at)
+     values ($1, 'dead', $2, $3, $4, 'infinity')`,
+    [inbox, message.reason, message.content, JSON.stringify(message.headers)],
+  );
+}
+
+function toRow({ item, failure }: Parking): ParkedRow {
+  const { envelope } = item;
+  const attempts = (item.parked?.attempts ?? 0) + (failure.counts ? 1 : 0);
+  const delay = dueIn(failure, attempts);
+  const logged = envelope.kind === 'logged' ? envelope : undefined;
+  return {
+    source: envelope.source,
+    epoch: logged?.epoch ?? null,
+    aggregate: (logged && parseEventType(envelope.type)?.aggregate) ?? null,
+    subject: envelope.subject ?? null,
+    sequence: logged?.sequence ?? null,
+    page: logged?.page ?? null,
+    event_id: envelope.id,
+    type: envelope.type,
+    state: failure.state === 'retry' && delay === null ? 'dead' : failure.state,
+    attempts,
+    due_in: delay,
+    error: failure.error || null,
+    body: JSON.stringify(withoutKind(envelope)).replaceAll('\\u0000', '\\ufffd'),
+  };
+}
+
+function dueIn({ state, counts }: Failure, attempts: number): number | null {
+  if (state === 'dead' || state === 'incompatible') return null;
+  if (state === 'retry') return counts ? (retryDelay(attempts) ?? null) : 1;
+  return 0;
+}
+
+function withoutKind(envelope: Envelope): object {
+  const { kind: _kind, ...rest } = envelope;
+  return rest;
+}

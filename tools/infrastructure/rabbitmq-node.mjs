@@ -1,0 +1,213 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Failure } from './failure.mjs';
+import { answers, freePort, isFree, requireFree } from './ports.mjs';
+import { Rank, run, startProcess } from './processes.mjs';
+import { searchPath, which } from './rabbitmq-install.mjs';
+import { apiAnswers } from './rabbitmq-probe.mjs';
+import { configuration, environment, inherited } from './rabbitmq-settings.mjs';
+import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
+
+/** @typedef {{ amqp: number, management: number, distribution: number, epmd: number }} Ports */
+/** @typedef {{ ports: Partial<Ports>, pids: number[] }} Memory what is kept for the next start */
+
+const user = 'guest';
+const password = 'guest'; // RabbitMQ lets guest in from this machine only, and we listen on this machine only
+
+/**
+ * A RabbitMQ of our own. Its name, ports, cookie, home, configuration, data and port mapper are private, so that it neither
+ * disturbs nor needs another broker on this machine.
+ * @param {{ scripts: string, dataDir: string, ports?: { amqp?: number, management?: number },
+ *   statisticsMs?: number, log: (line: string) => void }} options
+ *   `scripts` is RabbitMQ's folder of scripts; `ports` that must be used; `statisticsMs` how often queues report their sizes
+ */
+export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, statisticsMs = 5000, log }) {
+  const dir = path.resolve(dataDir);
+  const file = (/** @type {string} */ name) => path.join(dir, name);
+  const name = `reactive-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}@localhost`;
+  for (const folder of ['home', 'data', 'log']) mkdirSync(file(folder), { recursive: true });
+
+  await stopLeftovers(file('node.json'), name, log);
+  const ports = await choosePorts(wanted, recall(file('node.json')).ports);
+  writeCookie(file('home/.erlang.cookie'));
+  writeFileSync(file('enabled_plugins'), '[rabbitmq_management].\n');
+  const { conf, advanced } = configuration({ ports, log: file('log'), statisticsMs });
+  writeFileSync(file('rabbitmq.conf'), conf);
+  writeFileSync(file('advanced.config'), advanced);
+  const own = environment({ dir, name, ports, path: searchPath() });
+  const env = { ...inherited(), ...own };
+
+  /** @type {Awaited<ReturnType<typeof startProcess>>[]} */
+  let processes = [];
+  let isRunning = false;
+  const start = async () => {
+    const logFile = file('log/console.log');
+    writeFileSync(logFile, '');
+    const mapper = await startPortMapper(ports.epmd, env, logFile);
+    const server = await startProcess(path.join(scripts, 'rabbitmq-server'), [], {
+      env,
+      cwd: dir,
+      logFile,
+      stopGroup: false, // the script passes the signal on, once
+      graceMs: 30_000,
+    });
+    processes = [server, mapper];
+    writeFileSync(file('node.json'), JSON.stringify({ ports, pids: processes.map((p) => p.pid) }));
+    try {
+      await ready(server, ports);
+      isRunning = true;
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  };
+  const stop = async () => {
+    // RabbitMQ 3.x waits five seconds in vain for this handler as it stops (it asks the application controller, which
+    // waits for it); taking it out first costs half a second
+    const handler = 'gen_event:delete_handler(rabbit_event, rabbit_mgmt_db_handler, []).';
+    if (isRunning) await rabbitmqctl(['eval', handler], 5000);
+    isRunning = false;
+    for (const running of processes) await running.stop();
+  };
+  /** @param {string[]} args */
+  const rabbitmqctl = (args, timeoutMs = 60_000) =>
+    run(path.join(scripts, 'rabbitmqctl'), args, { env, cwd: dir, timeoutMs });
+  await start();
+
+  return {
+    url: `amqp://${user}:${password}@127.0.0.1:${ports.amqp}`,
+    managementUrl: `http://127.0.0.1:${ports.management}`,
+    user,
+    password,
+    owned: true,
+    ports,
+    /** What it takes to call RabbitMQ's tools for this node. */
+    control: { scripts, env: own },
+    get pid() {
+      return brokerPid(dir);
+    },
+    rabbitmqctl,
+    get exited() {
+      return processes[0]?.exited;
+    },
+    start,
+    stop,
+    async kill9() {
+      isRunning = false;
+      for (const running of processes) await running.kill9();
+    },
+  };
+}
+
+/** @param {string} dir */
+function brokerPid(dir) {
+  const pid = Number.parseInt(existsSync(`${dir}/pid`) ? readFileSync(`${dir}/pid`, 'utf8') : '', 10);
+  return Number.isNaN(pid) ? undefined : pid;
+}
+
+/**
+ * @param {string} file
+ * @returns {Memory}
+ */
+function recall(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return { ports: {}, pids: [] };
+  }
+}
+
+/**
+ * Ends the broker and port mapper of a run that was killed together with its guardian.
+ * @param {string} memory
+ * @param {string} name
+ * @param {(line: string) => void} log
+ */
+async function stopLeftovers(memory, name, log) {
+  const { ports, pids } = recall(memory);
+  const broker = brokerPid(path.dirname(memory));
+  if (broker && isAlive(broker) && commandLineOf(broker).includes(name)) {
+    log(`stopping the broker that an earlier run left behind (pid ${broker})`);
+    signalProcess({ pid: broker, group: false }, 'SIGTERM');
+    if (!(await waitForEnd(broker, 15_000))) signalProcess({ pid: broker, group: false }, 'SIGKILL');
+    await waitForEnd(broker, 5000);
+  }
+  for (const pid of pids) {
+    if (/\bepmd .*-port /.test(commandLineOf(pid)) && commandLineOf(pid).includes(String(ports.epmd))) {
+      signalProcess({ pid, group: false }, 'SIGTERM');
+      await waitForEnd(pid, 5000);
+    }
+  }
+}
+
+/**
+ * @param {{ amqp?: number, management?: number }} wanted
+ * @param {Partial<Ports>} remembered
+ * @returns {Promise<Ports>}
+ */
+async function choosePorts(wanted, remembered) {
+  const options = { amqp: '--rabbitmq-port', management: '--management-port' };
+  const usual = { amqp: 5672, management: 15672 };
+  /** @param {'amqp' | 'management'} kind */
+  const choose = async (kind) => {
+    const port = wanted[kind];
+    if (port === 0) return freePort();
+    if (port !== undefined) {
+      await requireFree(port, { what: `RabbitMQ (${kind})`, remedy: `npm start -- ${options[kind]} <port>` });
+      return port;
+    }
+    for (const candidate of [remembered[kind], usual[kind]]) {
+      if (candidate !== undefined && (await isFree(candidate))) return candidate;
+    }
+    return freePort();
+  };
+  const [amqp, management] = [await choose('amqp'), await choose('management')];
+  return { amqp, management, distribution: await freePort(), epmd: await freePort() };
+}
+
+/** @param {string} file */
+function writeCookie(file) {
+  if (!existsSync(file)) writeFileSync(file, randomBytes(20).toString('hex').toUpperCase());
+  chmodSync(file, 0o400);
+}
+
+/**
+ * Erlang would start a port mapper itself, as a daemon that stays behind.
+ * @param {number} port
+ * @param {NodeJS.ProcessEnv} env
+ * @param {string} logFile
+ */
+async function startPortMapper(port, env, logFile) {
+  const epmd = which('epmd');
+  if (!epmd) throw new Failure("Erlang's port mapper (epmd) is not in PATH.", 'Reinstall Erlang and RabbitMQ.');
+  const args = ['-port', String(port), '-address', '127.0.0.1'];
+  return startProcess(epmd, args, { env, logFile, graceMs: 3000, rank: Rank.support });
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof startProcess>>} server
+ * @param {Ports} ports
+ */
+async function ready(server, ports) {
+  const deadline = Date.now() + 120_000;
+  for (;;) {
+    if (server.exit)
+      throw new Failure(`RabbitMQ ended while it was starting: ${reason(server.log())}`, 'See .data/rabbitmq/log.');
+    if (Date.now() > deadline)
+      throw new Failure('RabbitMQ was not ready after two minutes.', 'See .data/rabbitmq/log.');
+    const credentials = { user, password };
+    if ((await answers(ports.amqp)) && (await apiAnswers(`http://127.0.0.1:${ports.management}`, credentials))) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** @param {string} output */
+function reason(output) {
+  if (/enospc|no space left/i.test(output)) return 'the disk is full';
+  if (/eacces|permission denied/i.test(output))
+    return 'no permission to use its files (are they owned by another user?)';
+  if (/eaddrinuse/i.test(output)) return 'one of its ports was taken meanwhile';
+  const lines = output.split('\n').filter((line) => line.trim());
+  return `it said:\n${lines.slice(-12).join('\n')}`;
+}
