@@ -17,6 +17,7 @@ let started;
  * @param {(line: string) => void} [log]
  */
 export async function startTestInfrastructure(log = () => {}) {
+  process.env.TEST_RUN ??= `${process.pid}_${Date.now().toString(36)}`; // template databases are those of this run
   if (started || process.env.TEST_RABBITMQ_URL) return started;
   started = start(log);
   try {

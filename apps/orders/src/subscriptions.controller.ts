@@ -8,7 +8,7 @@ import { EventPattern, Payload } from '@nestjs/microservices';
 export class SubscriptionsController {
   constructor(private readonly reactions: EventBus) {}
 
-  @EventPattern(UserRegistered.type)
+  @EventPattern<string>(UserRegistered.type)
   userRegistered(@Payload() event: UserRegistered) {
     return this.reactions.publish(event);
   }

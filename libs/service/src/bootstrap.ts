@@ -6,6 +6,7 @@ import { createHttpApp } from './http-app.js';
 import { Lifecycle, type ServiceProcess } from './lifecycle.js';
 import { createLogger } from './logging.js';
 import type { About } from './openapi.js';
+import { listenToEvents, untilMigrated } from './start-steps.js';
 
 /** What makes one service different from another. */
 export interface ServiceOptions extends About {
@@ -31,9 +32,10 @@ export async function bootstrap(options: ServiceOptions, process: ServiceProcess
   Logger.overrideLogger(logger);
   const lifecycle = new Lifecycle(config, logger, process);
   try {
+    await untilMigrated(config, logger);
     const app = await createHttpApp(options.module, config, options);
     await app.init();
-    await options.startConsuming?.(app, config);
+    await listenToEvents(app);
     await app.listen(config.port, config.host);
     lifecycle.started(app);
     logger.log(`answers at ${await app.getUrl()}, documentation at /docs`, 'Service');

@@ -1,7 +1,7 @@
 import { currentContext } from '@app/context';
 import type { LoggerService, LogLevel } from '@nestjs/common';
 import { destination as stdout, pino, type DestinationStream, type Level, type Logger } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 
 import type { ServiceConfig } from './config.js';
 import { maskSecrets } from './mask.js';
@@ -26,6 +26,8 @@ export function createLogger(
   config: Pick<ServiceConfig, 'service' | 'logLevel' | 'logFormat'>,
   destination?: DestinationStream,
 ): LoggerService {
+  // Synchronous, so that the last words before an exit are not lost.
+  const out = destination ?? stdout({ dest: 1, sync: true });
   const usePretty = config.logFormat === 'pretty' || (config.logFormat === 'auto' && process.stdout.isTTY === true);
   const logger = pino(
     {
@@ -37,8 +39,7 @@ export function createLogger(
       hooks: { streamWrite: maskSecrets },
       serializers: { err: pino.stdSerializers.errWithCause },
     },
-    // Synchronous, so that the last words before an exit are not lost.
-    usePretty ? prettyStream(destination) : (destination ?? stdout({ dest: 1, sync: true })),
+    usePretty ? prettyStream(out) : out,
   );
   return new PinoLogger(logger);
 }
@@ -50,11 +51,9 @@ const contextIds = (): object => {
   return causationId === undefined ? { correlationId } : { correlationId, causationId };
 };
 
-const prettyStream = (destination?: DestinationStream): DestinationStream =>
-  pretty({
-    sync: true,
-    destination: destination ?? 1,
-    colorize: destination === undefined && process.stdout.isTTY === true && !process.env.NO_COLOR,
+function prettyStream(out: DestinationStream): DestinationStream {
+  const format = prettyFactory({
+    colorize: process.stdout.isTTY === true && !process.env.NO_COLOR,
     translateTime: 'SYS:HH:MM:ss.l',
     // What the message says already, or says better.
     ignore: 'service,context,correlationId,causationId,http,err,stack',
@@ -70,6 +69,8 @@ const prettyStream = (destination?: DestinationStream): DestinationStream =>
       return `${from}: ${text(messageKey)}${id && ` [${id}]`}${stackOf(log.err) || stackOf(log)}`;
     },
   });
+  return { write: (line) => void out.write(format(line)) };
+}
 
 function stackOf(error: unknown): string {
   const { stack, code, cause } = (error ?? {}) as Record<string, unknown>;

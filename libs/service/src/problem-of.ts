@@ -9,19 +9,21 @@ export function problemOf(thrown: unknown): Problem {
   if (thrown instanceof HttpException) return fromHttpException(thrown);
   // Before the database: a client that hangs up is an ECONNRESET, too, but with a 400.
   const status = statusOf(thrown);
-  if (status !== undefined)
-    return problem(status, { ...(refusalOf(thrown) ?? { detail: (thrown as Error).message }), cause: thrown });
+  if (status !== undefined) {
+    const refusal = refusalOf(thrown) ?? { detail: (thrown as Error).message };
+    return problem(status, { ...refusal, cause: thrown });
+  }
   if (isDatabaseUnavailable(thrown)) {
     return new ServiceUnavailableProblem('The database cannot be reached or is overloaded.', { cause: thrown });
   }
   if (errorsOf(thrown).some(({ code }) => typeof code === 'string' && unstorable.has(code))) {
     return new BadRequestProblem('The request contains text that cannot be stored.', { cause: thrown });
   }
-  return problem(500, {
-    detail: 'Something went wrong on our side; the correlation id finds it in the logs.',
-    cause: thrown,
-  });
+  return internal(500, thrown);
 }
+
+const internal = (status: number, cause: unknown): Problem =>
+  problem(status, { detail: 'Something went wrong on our side; the correlation id finds it in the logs.', cause });
 
 // What the framework refuses before a controller is asked, in words for the person who sent it.
 const refusals: Record<string, ProblemOptions> = {
@@ -41,6 +43,8 @@ function fromHttpException(exception: HttpException): Problem {
   const status = exception.getStatus();
   const refusal = refusalOf(exception.cause);
   if (refusal !== undefined) return problem(status, { ...refusal, cause: exception.cause });
+  // Nest's own 5xx exceptions often carry the message of an inner error; a `Problem` says what it means to say.
+  if (status >= 500) return internal(status, exception);
   const response = exception.getResponse();
   const message: unknown = typeof response === 'string' ? response : (response as { message?: unknown }).message;
   // Several messages are what Nest's own pipes throw.
