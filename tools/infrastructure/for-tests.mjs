@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { describe } from './failure.mjs';
-import { dataDir } from './outside.mjs';
+import { dataDir, outsideFolders } from './outside.mjs';
 import { startPostgres } from './postgres.mjs';
+import { endRemembered, rememberProcessesIn } from './processes.mjs';
 import { startOwnRabbitMq } from './rabbitmq.mjs';
 import { isAlive } from './signals.mjs';
 
@@ -37,9 +38,10 @@ export async function startTestInfrastructure(log = () => {}) {
 
 /** @param {(line: string) => void} log */
 async function start(log) {
-  mkdirSync(dataDir, { recursive: true });
-  removeWhatKilledRunsLeft();
+  await removeWhatKilledRunsLeft();
   const dir = path.join(dataDir, `test-${process.pid}`);
+  mkdirSync(dir, { recursive: true });
+  rememberProcessesIn(path.join(dir, 'running.json'));
   const [rabbitmq, postgres] = await Promise.all([
     startOwnRabbitMq({
       dataDir: path.join(dir, 'rabbitmq'),
@@ -60,9 +62,13 @@ export async function stopTestInfrastructure() {
   rmSync(dir, { recursive: true, force: true });
 }
 
-function removeWhatKilledRunsLeft() {
-  for (const name of readdirSync(dataDir)) {
-    const pid = /^test-(\d+)$/.exec(name)?.[1];
-    if (pid && !isAlive(Number(pid))) rmSync(path.join(dataDir, name), { recursive: true, force: true });
+async function removeWhatKilledRunsLeft() {
+  for (const place of [dataDir, ...outsideFolders()].filter((folder) => existsSync(folder))) {
+    for (const name of readdirSync(place)) {
+      const pid = /^test-(\d+)/.exec(name)?.[1];
+      if (!pid || isAlive(Number(pid))) continue;
+      await endRemembered(path.join(place, name, 'running.json'), () => {});
+      rmSync(path.join(place, name), { recursive: true, force: true, maxRetries: 5 });
+    }
   }
 }

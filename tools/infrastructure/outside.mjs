@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The project's own folder. */
@@ -27,11 +27,16 @@ export function makeOutsideFolder(folder) {
   return folder;
 }
 
-/** @param {(line: string) => void} log */
-export function removeAllData(log) {
-  for (const folder of [...outsideFolders(), dataDir]) {
-    if (!existsSync(folder)) continue;
-    rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
-    log(`removed ${folder}`);
-  }
+/**
+ * @param {(line: string) => void} log
+ * @param {string[]} [except] names in the data folder that stay
+ */
+export function removeAllData(log, except = []) {
+  const inside = existsSync(dataDir) ? readdirSync(dataDir).filter((name) => !except.includes(name)) : [];
+  const doomed = [...outsideFolders(), ...inside.map((name) => path.join(dataDir, name))].filter((item) =>
+    existsSync(item),
+  );
+  for (const item of doomed) rmSync(item, { recursive: true, force: true, maxRetries: 5 });
+  if (except.length === 0) rmSync(dataDir, { recursive: true, force: true });
+  for (const item of doomed) log(`removed ${path.relative(process.cwd(), item)}`);
 }

@@ -1,14 +1,56 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { asFailure } from './failure.mjs';
-import { signalProcess } from './signals.mjs';
+import { Failure, asFailure } from './failure.mjs';
+import { commandLineOf, signalProcess, waitForEnd } from './signals.mjs';
 
 /** @typedef {import('./guardian.mjs').Ward} Ward */
 /** @typedef {{ code: number | null, signal: NodeJS.Signals | null }} Exit */
 
 /** Lower ranks are stopped first: the services before the servers that they use. */
 export const Rank = { service: 1, server: 2, support: 3 };
+
+/** @typedef {Awaited<ReturnType<typeof startProcess>>} Running */
+
+/** @type {Set<Running>} what startProcess has started and has not ended */
+const running = new Set();
+/** @type {Set<{ end: Promise<unknown>, kill: () => void }>} what run() has started and has not ended */
+const commands = new Set();
+let closing = false;
+
+/** @type {string | undefined} */
+let memory;
+
+/**
+ * Keeps a list of what is running in this file, for the next run, should this one and its guardian be killed.
+ * @param {string} file
+ */
+export function rememberProcessesIn(file) {
+  memory = file;
+}
+
+function remember() {
+  if (!memory || !existsSync(path.dirname(memory))) return;
+  writeFileSync(memory, JSON.stringify([...running].map(({ pid, commandLine, rank }) => ({ pid, commandLine, rank }))));
+}
+
+/**
+ * Ends what a run has left behind that could not end it.
+ * @param {string} file
+ * @param {(line: string) => void} log
+ */
+export async function endRemembered(file, log) {
+  if (!existsSync(file)) return;
+  /** @type {{ pid: number, commandLine: string, rank: number }[]} */
+  const left = JSON.parse(readFileSync(file, 'utf8') || '[]');
+  for (const { pid, commandLine } of left.sort((a, b) => a.rank - b.rank)) {
+    if (!commandLine || commandLineOf(pid) !== commandLine) continue; // the number may be another program's by now
+    log(`ending what an earlier run left behind: ${commandLine.slice(0, 100)} (pid ${pid})`);
+    signalProcess({ pid, group: false }, 'SIGTERM');
+    if (!(await waitForEnd(pid, 10_000))) signalProcess({ pid, group: true }, 'SIGKILL');
+  }
+  rmSync(file, { force: true });
+}
 
 /** @type {import('node:child_process').ChildProcess | undefined} */
 let guardian;
@@ -35,6 +77,7 @@ function tellGuardian(message) {
  *   output goes to `logFile` (appended), or line by line to `onLine`, or nowhere
  */
 export async function startProcess(command, args, options = {}) {
+  if (closing) throw new Failure('stopping');
   const { logFile, onLine, stopSignal = 'SIGTERM', stopGroup = true, graceMs = 15_000, rank = Rank.server } = options;
   const log = logFile ? openSync(logFile, 'a') : undefined;
   const logStart = logFile ? statSync(logFile).size : 0;
@@ -63,8 +106,10 @@ export async function startProcess(command, args, options = {}) {
     });
   });
 
-  return {
+  const self = {
     pid,
+    rank,
+    commandLine: commandLineOf(pid),
     exited,
     get exit() {
       return exit;
@@ -85,6 +130,30 @@ export async function startProcess(command, args, options = {}) {
     /** @param {NodeJS.Signals} signal */
     signal: (signal) => signalProcess(ward, signal),
   };
+  running.add(self);
+  remember();
+  void exited.then(() => {
+    running.delete(self);
+    remember();
+  });
+  return self;
+}
+
+/** Ends everything that was started here, in order of rank, and lets nothing new begin. */
+export async function endEverything() {
+  closing = true;
+  for (const { kill } of commands) kill();
+  for (const rank of Object.values(Rank)) {
+    await Promise.all([...running].filter((child) => child.rank === rank).map(({ stop }) => stop()));
+  }
+  await Promise.all([...commands].map(({ end }) => end));
+}
+
+/** The same at once, by force. */
+export async function killEverything() {
+  closing = true;
+  for (const { kill } of commands) kill();
+  await Promise.all([...running].map(({ kill9 }) => kill9()));
 }
 
 /**
@@ -106,23 +175,26 @@ function readLines(stream, onLine) {
  * Runs a command to its end.
  * @param {string} command
  * @param {string[]} args
- * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, uid?: number, gid?: number, timeoutMs?: number, onLine?: (line: string) => void }} [options]
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, uid?: number, gid?: number, timeoutMs?: number, onLine?: (line: string) => void,
+ *   mustFinish?: boolean }} [options] `mustFinish`: neither Ctrl-C nor endEverything interrupts it
  * @returns {Promise<{ stdout: string, stderr: string, code: number }>} code 127 if it cannot be started, 124 if it took too long
  */
-export function run(command, args, { timeoutMs, onLine, ...options } = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
-    let stdout = '';
-    let stderr = '';
-    let late = false;
-    child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
-    child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
-    if (onLine) for (const stream of [child.stdout, child.stderr]) readLines(stream, onLine);
-    const timer = timeoutMs && setTimeout(() => ((late = true), child.kill('SIGKILL')), timeoutMs);
+export function run(command, args, { timeoutMs, onLine, mustFinish = false, ...options } = {}) {
+  const child = spawn(command, args, { ...options, detached: mustFinish, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  let late = false;
+  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
+  if (onLine) for (const stream of [child.stdout, child.stderr]) readLines(stream, onLine);
+  const timer = timeoutMs && setTimeout(() => ((late = true), child.kill('SIGKILL')), timeoutMs);
+  /** @type {Promise<{ stdout: string, stderr: string, code: number }>} */
+  const end = new Promise((resolve) => {
     child.once('error', (error) => resolve({ stdout, stderr: error.message, code: 127 }));
-    child.once('close', (code) => {
-      clearTimeout(timer);
-      resolve({ stdout, stderr, code: late ? 124 : (code ?? 1) });
-    });
+    child.once('close', (code) => resolve({ stdout, stderr, code: late ? 124 : (code ?? 1) }));
   });
+  const entry = { end, kill: () => void (mustFinish || child.kill()) };
+  commands.add(entry);
+  void end.then(() => (clearTimeout(timer), commands.delete(entry)));
+  return end;
 }

@@ -91,6 +91,7 @@ function keepServicesStopped() {
 async function apt(args, log) {
   // DPkg::Lock::Timeout: unattended upgrades often hold the lock on a machine that has just booted
   const { code, stdout, stderr } = await run('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=120', ...args], {
+    mustFinish: true, // an interrupted dpkg leaves the system to repair
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C.UTF-8' },
     onLine: (line) => /^(Get:|Unpacking|Setting up)/.test(line) && log(line),
   });

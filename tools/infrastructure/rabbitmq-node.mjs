@@ -10,7 +10,6 @@ import { configuration, environment, inherited } from './rabbitmq-settings.mjs';
 import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
 
 /** @typedef {{ amqp: number, management: number, distribution: number, epmd: number }} Ports */
-/** @typedef {{ ports: Partial<Ports>, pids: number[] }} Memory what is kept for the next start */
 
 const user = 'guest';
 const password = 'guest'; // RabbitMQ lets guest in from this machine only, and we listen on this machine only
@@ -25,11 +24,12 @@ const password = 'guest'; // RabbitMQ lets guest in from this machine only, and 
 export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, statisticsMs = 5000, log }) {
   const dir = path.resolve(dataDir);
   const file = (/** @type {string} */ name) => path.join(dir, name);
-  const name = `reactive-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}@localhost`;
+  const name = nameOf(dir);
   for (const folder of ['home', 'data', 'log']) mkdirSync(file(folder), { recursive: true });
 
-  await stopLeftovers(file('node.json'), name, log);
-  const ports = await choosePorts(wanted, recall(file('node.json')).ports);
+  await stopLeftoverNode(dir, log);
+  const ports = await choosePorts(wanted, recall(file('ports.json')));
+  writeFileSync(file('ports.json'), JSON.stringify(ports));
   writeCookie(file('home/.erlang.cookie'));
   writeFileSync(file('enabled_plugins'), '[rabbitmq_management].\n');
   const { conf, advanced } = configuration({ ports, log: file('log'), statisticsMs });
@@ -42,6 +42,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   let processes = [];
   let isRunning = false;
   const start = async () => {
+    for (const former of processes) await former.kill9(); // after a crash, the port mapper
     const logFile = file('log/console.log');
     writeFileSync(logFile, '');
     const mapper = await startPortMapper(ports.epmd, env, logFile);
@@ -53,7 +54,6 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
       graceMs: 30_000,
     });
     processes = [server, mapper];
-    writeFileSync(file('node.json'), JSON.stringify({ ports, pids: processes.map((p) => p.pid) }));
     try {
       await ready(server, ports);
       isRunning = true;
@@ -108,37 +108,32 @@ function brokerPid(dir) {
 
 /**
  * @param {string} file
- * @returns {Memory}
+ * @returns {Partial<Ports>} those of the last start
  */
 function recall(file) {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));
   } catch {
-    return { ports: {}, pids: [] };
+    return {};
   }
 }
 
+const nameOf = (/** @type {string} */ dir) =>
+  `reactive-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}@localhost`;
+
 /**
- * Ends the broker and port mapper of a run that was killed together with its guardian.
- * @param {string} memory
- * @param {string} name
+ * Ends the broker of a run that was killed together with its guardian.
+ * @param {string} dataDir
  * @param {(line: string) => void} log
  */
-async function stopLeftovers(memory, name, log) {
-  const { ports, pids } = recall(memory);
-  const broker = brokerPid(path.dirname(memory));
-  if (broker && isAlive(broker) && commandLineOf(broker).includes(name)) {
-    log(`stopping the broker that an earlier run left behind (pid ${broker})`);
-    signalProcess({ pid: broker, group: false }, 'SIGTERM');
-    if (!(await waitForEnd(broker, 15_000))) signalProcess({ pid: broker, group: false }, 'SIGKILL');
-    await waitForEnd(broker, 5000);
-  }
-  for (const pid of pids) {
-    if (/\bepmd .*-port /.test(commandLineOf(pid)) && commandLineOf(pid).includes(String(ports.epmd))) {
-      signalProcess({ pid, group: false }, 'SIGTERM');
-      await waitForEnd(pid, 5000);
-    }
-  }
+export async function stopLeftoverNode(dataDir, log) {
+  const dir = path.resolve(dataDir);
+  const pid = brokerPid(dir);
+  if (!pid || !isAlive(pid) || !commandLineOf(pid).includes(nameOf(dir))) return;
+  log(`stopping the broker that an earlier run left behind (pid ${pid})`);
+  signalProcess({ pid, group: false }, 'SIGTERM');
+  if (!(await waitForEnd(pid, 15_000))) signalProcess({ pid, group: false }, 'SIGKILL');
+  await waitForEnd(pid, 5000);
 }
 
 /**

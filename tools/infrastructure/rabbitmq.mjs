@@ -5,7 +5,7 @@ import { installation, projectDir } from './outside.mjs';
 import { answers } from './ports.mjs';
 import { run } from './processes.mjs';
 import { canInstallRabbitMq, findRabbitMq, installRabbitMq, waysToRabbitMq } from './rabbitmq-install.mjs';
-import { startPrivateNode } from './rabbitmq-node.mjs';
+import { startPrivateNode, stopLeftoverNode } from './rabbitmq-node.mjs';
 import { api, apiAnswers, logIn } from './rabbitmq-probe.mjs';
 
 /**
@@ -28,8 +28,8 @@ export async function startRabbitMq(options) {
   const { env = process.env, ports, log } = options;
   if (env.RABBITMQ_URL) return useGiven(env.RABBITMQ_URL, env.RABBITMQ_MANAGEMENT_URL);
   if (ports?.amqp === undefined && ports?.management === undefined) {
-    const leftover = existsSync(path.join(options.dataDir, 'pid')); // then what answers on 5672 may be our own
-    const found = leftover ? undefined : ((await useLocal(log)) ?? (await useDocker(log)));
+    await stopLeftoverNode(options.dataDir, log); // else it would be found now, as somebody else's
+    const found = (await useLocal(log)) ?? (await useDocker(log));
     if (found) return found;
   }
   return startOwnRabbitMq(options);
@@ -52,11 +52,29 @@ export async function startOwnRabbitMq({ dataDir, ports, log, statisticsMs }) {
 }
 
 /**
+ * @param {string} urls one, or those of a cluster's nodes, separated by commas
+ * @param {string | undefined} managementUrl
+ * @returns {Promise<Broker>}
+ */
+async function useGiven(urls, managementUrl) {
+  /** @type {unknown} */
+  let failure;
+  for (const url of urls.split(',').map((text) => text.trim())) {
+    try {
+      return { ...(await useNode(url, managementUrl)), url: urls };
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/**
  * @param {string} url
  * @param {string | undefined} managementUrl
  * @returns {Promise<Broker>}
  */
-async function useGiven(url, managementUrl) {
+async function useNode(url, managementUrl) {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
   if (!parsed || !/^amqps?:$/.test(parsed.protocol)) {
     throw new Failure(

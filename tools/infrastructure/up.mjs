@@ -2,6 +2,7 @@
 // With --json, for programs: one line of JSON with the addresses, then commands from standard input, one a line
 // ("kill rabbitmq", "stop postgres", "start rabbitmq", "rabbitmqctl list_queues"), each answered by a line; the end of the
 // input stops everything and removes the data.
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -14,7 +15,7 @@ const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean', default: false }, only: { type: 'string' } },
   allowPositionals: true,
 });
-const dir = path.resolve(positionals[0] ?? path.join(dataDir, 'by-hand'));
+const dir = path.resolve(positionals[0] ?? path.join(dataDir, values.json ? `test-${process.pid}` : 'by-hand'));
 const log = (/** @type {string} */ line) => console.error(line);
 
 /** @type {{ rabbitmq?: Awaited<ReturnType<typeof startOwnRabbitMq>>, postgres?: Awaited<ReturnType<typeof startPostgres>> }} */
@@ -93,5 +94,6 @@ async function stop() {
   if (stopping) return;
   stopping = true;
   await Promise.all(Object.values(servers).map((server) => (values.json ? server.remove() : server.stop())));
+  if (values.json) rmSync(dir, { recursive: true, force: true });
   process.exit(0);
 }

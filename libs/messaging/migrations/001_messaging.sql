@@ -7,7 +7,9 @@ create schema messaging;
 create table messaging.log (
   only_row boolean primary key default true check (only_row),
   epoch uuid not null default gen_random_uuid(),
-  started_at timestamptz not null default now()
+  started_at timestamptz not null default now(),
+  -- Pages up to this one are settled: nothing can be written to them any more, their counts are final.
+  settled_page bigint not null default 0
 );
 insert into messaging.log default values;
 
@@ -42,6 +44,17 @@ create table messaging.events (
   unique (epoch, aggregate, subject, sequence)
 );
 create index events_page on messaging.events (page);
+
+-- The books: how many events each settled page holds. Immutable.
+create table messaging.pages (
+  page bigint not null,
+  epoch uuid not null,
+  aggregate text not null,
+  recorded bigint not null,
+  first_position bigint not null,
+  last_position bigint not null,
+  primary key (page, epoch, aggregate)
+);
 
 -- Logged events that the broker has not confirmed yet. `bytes` lets the relay bound what it reads.
 create table messaging.outbox (
@@ -81,6 +94,53 @@ create table messaging.inbox_pages (
   primary key (inbox, source, epoch, aggregate, page)
 ) with (fillfactor = 70);
 
+-- Pages up to this one balance: recorded = applied + parked. Their rows are folded into one total.
+create table messaging.inbox_books (
+  inbox text not null,
+  source text not null,
+  epoch uuid not null,
+  aggregate text not null,
+  balanced_page bigint not null,
+  folded bigint not null default 0,
+  primary key (inbox, source, epoch, aggregate)
+);
+
+-- When the books of a source were asked for; one process of several asks.
+create table messaging.inbox_sources (
+  inbox text not null,
+  source text not null,
+  asked_at timestamptz not null,
+  primary key (inbox, source)
+);
+
+-- Logs that contradict what was applied (a restored producer, a forged event): their events are parked until it is resolved.
+create table messaging.inbox_holds (
+  inbox text not null,
+  source text not null,
+  epoch uuid not null,
+  reason text not null,
+  since timestamptz not null default now(),
+  primary key (inbox, source, epoch)
+);
+
+-- Which reaction has been in which inbox since when: a new one does not silently miss what happened before.
+create table messaging.reactions (
+  inbox text not null,
+  reaction text not null,
+  type text not null,
+  since timestamptz not null default now(),
+  primary key (inbox, reaction, type)
+);
+
+-- Events that were delivered more than once: attempts are written down before the reaction runs, so that an event that
+-- kills the process is recognised.
+create table messaging.inbox_attempts (
+  inbox text not null,
+  event_id text not null,
+  attempts integer not null,
+  primary key (inbox, event_id)
+);
+
 -- Events of foreign producers, which have no sequence: each is applied once.
 create table messaging.foreign_events (
   inbox text not null,
@@ -112,10 +172,14 @@ create table messaging.parked_events (
   attempts integer not null default 0,
   due_at timestamptz not null default now(),
   parked_at timestamptz not null default now(),
+  -- Set while a worker has it; still set when it is claimed again: that worker died of it, or with it.
+  claimed_at timestamptz,
+  crashes integer not null default 0,
   error text,
   body bytea not null,
   headers json,
   unique (inbox, source, epoch, aggregate, subject, sequence, event_id)
 );
+create index parked_events_page on messaging.parked_events (inbox, source, epoch, aggregate, page);
 create index parked_events_due on messaging.parked_events (inbox, due_at) where state <> 'dead';
 create index parked_events_dead on messaging.parked_events (inbox, parked_at) where state = 'dead';

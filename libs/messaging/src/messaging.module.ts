@@ -8,6 +8,7 @@ import {
   type OnApplicationShutdown,
 } from '@nestjs/common';
 import { CqrsModule, EventBus } from '@nestjs/cqrs';
+import { ReplayServer } from './books/replay-server.js';
 import { AwaitedEventBus } from './inbox/awaited-event-bus.js';
 import { InboxServer } from './inbox/inbox-server.js';
 import { MESSAGING_OPTIONS, type MessagingOptions } from './options.js';
@@ -26,6 +27,7 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
   constructor(
     @Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions,
     private readonly relay: Relay,
+    private readonly replay: ReplayServer,
     private readonly inbox: InboxServer,
   ) {}
 
@@ -39,6 +41,7 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
         { provide: AwaitedEventBus, useExisting: EventBus },
         Outbox,
         Relay,
+        ReplayServer,
         InboxServer,
       ],
       exports: [MESSAGING_OPTIONS, Outbox, Relay, InboxServer],
@@ -46,12 +49,14 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
   }
 
   onApplicationBootstrap(): void {
-    if (this.options.roles.has('relay')) this.relay.start();
+    if (!this.options.roles.has('relay')) return;
+    this.relay.start();
+    this.replay.start();
   }
 
   // Before HTTP closes: from here on the queue keeps what arrives.
   async beforeApplicationShutdown(): Promise<void> {
-    await this.inbox.close();
+    await Promise.all([this.inbox.close(), this.replay.stop()]);
   }
 
   // After the last request: its event may still go out, and is in the outbox in any case.

@@ -10,6 +10,8 @@ export interface MessagingOptions {
   /** `postgres://…` of the service's own database. */
   databaseUrl: string;
   roles: ReadonlySet<MessagingRole>;
+  /** How often both sides balance their books, in ms; default 15 000. Loss is found and healed within a few times that. */
+  booksIntervalMs?: number;
 }
 
 export const MESSAGING_OPTIONS = Symbol('MESSAGING_OPTIONS');
@@ -18,10 +20,22 @@ export const MESSAGING_OPTIONS = Symbol('MESSAGING_OPTIONS');
 export const namesOf = (service: string) => ({
   /** CloudEvents `source`. */
   source: `/${service}`,
+  /** What the service tells. */
   exchange: `${service}.events`,
-  inbox: `${service}.inbox`,
-  dead: `${service}.inbox.dead`,
+  /** Answers to those who asked it to repeat something. */
+  replay: `${service}.replay`,
+  replayRequests: `${service}.replay-requests`,
 });
 
-/** The exchange that carries the events of a source such as `/users`. */
+/** Where every request to repeat something goes; routing key: the owner of the events. */
+export const REPLAY_REQUESTS = 'replay.requests';
+
+/** The names of an inbox: in the tables and at the broker. A service has one without a name and may have more. */
+export const inboxNamesOf = (service: string, name?: string) => ({
+  inbox: name ? `${service}.${name}` : service,
+  queue: name ? `${service}.inbox.${name}` : `${service}.inbox`,
+  dead: name ? `${service}.inbox.${name}.dead` : `${service}.inbox.dead`,
+});
+
+/** The service behind a CloudEvents source such as `/users`. */
 export const ownerOf = (source: string): string => source.replace(/^\//, '');

@@ -17,8 +17,9 @@ import { HealthRegistry, type Health } from './health.js';
     }),
     MessagingModule.forRootAsync({
       inject: [ServiceConfig],
-      useFactory: ({ service, rabbitmqUrls, databaseUrl, roles }: ServiceConfig) => ({
+      useFactory: ({ service, rabbitmqUrls, databaseUrl, roles, booksIntervalMs }: ServiceConfig) => ({
         service,
+        booksIntervalMs,
         rabbitmqUrls,
         databaseUrl,
         roles: roles as ReadonlySet<string> as ReadonlySet<MessagingRole>,
@@ -51,14 +52,21 @@ export class BackboneModule implements OnModuleInit {
   }
 
   private inboxHealth(): Health {
-    const { broker, trouble, subscriptions } = this.inbox.health;
-    if (subscriptions.length === 0) return { status: 'up', subscriptions };
-    if (trouble !== undefined) return { status: 'degraded', reason: `paused: ${trouble}`, subscriptions };
-    return { ...brokerHealth(broker, 'events wait in the queue'), subscriptions };
+    const listening = this.inbox.health.filter(({ subscriptions }) => subscriptions.length > 0);
+    const inboxes = listening.map(({ inbox, broker, trouble, held, subscriptions }) => ({
+      inbox,
+      ...(trouble === undefined ? brokerHealth(broker, 'events wait in the queue') : degraded(`paused: ${trouble}`)),
+      ...(held.length > 0 && degraded(held.join('; '))),
+      subscriptions,
+    }));
+    const worst = inboxes.find(({ status }) => status !== 'up');
+    return { status: worst?.status ?? 'up', ...(worst?.reason !== undefined && { reason: worst.reason }), inboxes };
   }
 }
 
+const degraded = (reason: string): Health => ({ status: 'degraded', reason });
+
 function brokerHealth({ state, reason }: { state: string; reason?: string }, meanwhile: string): Health {
   if (state === 'connected') return { status: 'up' };
-  return { status: 'degraded', reason: `RabbitMQ ${state}${reason ? ` (${reason})` : ''}; ${meanwhile}` };
+  return degraded(`RabbitMQ ${state}${reason ? ` (${reason})` : ''}; ${meanwhile}`);
 }

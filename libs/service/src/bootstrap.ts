@@ -1,5 +1,4 @@
 import { Logger, type DynamicModule, type LoggerService, type Type } from '@nestjs/common';
-import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 
 import { ConfigurationError, loadConfig, portVariable, type ServiceConfig } from './config.js';
 import { createHttpApp } from './http-app.js';

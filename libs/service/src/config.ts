@@ -13,6 +13,7 @@ export abstract class ServiceConfig {
   abstract readonly databasePoolSize: number;
   abstract readonly rabbitmqUrls: string[];
   abstract readonly roles: ReadonlySet<Role>;
+  abstract readonly booksIntervalMs: number;
   abstract readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   abstract readonly logFormat: 'auto' | 'pretty' | 'json';
   abstract readonly shutdownTimeoutMs: number;

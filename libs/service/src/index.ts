@@ -7,7 +7,7 @@ export { createLogger } from './logging.js';
 export { maskSecrets } from './mask.js';
 export { MetricsModule, metricsRegistry } from './metrics.js';
 export type { About } from './openapi.js';
-export { isDatabaseUnavailable, problemOf } from './problem-of.js';
+export { problemOf } from './problem-of.js';
 export {
   BadRequestProblem,
   ConflictProblem,

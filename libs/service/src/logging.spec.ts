@@ -19,7 +19,7 @@ describe('a log line', () => {
     const [entry] = entries();
     expect(entry).toEqual({
       level: 'info',
-      time: expect.any(String),
+      time: expect.any(String) as string,
       service: 'users',
       context: 'Relay',
       size: 2,
@@ -30,7 +30,7 @@ describe('a log line', () => {
 
   it('carries the ids of the work in which it is written', () => {
     const { logger, entries } = logging();
-    runInContext({ correlationId: 'c-1', causationId: 'e-1' }, () => logger.log('inside'));
+    runInContext({ correlationId: 'c-1', causationId: 'e-1' }, () => void logger.log('inside'));
     logger.log('outside');
     expect(entries()).toEqual([
       expect.objectContaining({ correlationId: 'c-1', causationId: 'e-1' }),
@@ -64,7 +64,7 @@ describe('a log line', () => {
 
   it('is short for people', () => {
     const { logger, lines } = logging('pretty');
-    runInContext({ correlationId: '0123456789' }, () => logger.log('hello', { size: 2 }, 'Relay'));
+    runInContext({ correlationId: '0123456789' }, () => void logger.log('hello', { size: 2 }, 'Relay'));
     expect(lines.join('')).toMatch(/^\d\d:\d\d:\d\d\.\d{3} INFO: users Relay: hello \[01234567\] \{"size":2\}\n$/);
   });
 

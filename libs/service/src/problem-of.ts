@@ -1,4 +1,5 @@
 // Whatever is thrown becomes a problem that says what the client can do about it, and never what is inside.
+import { isContention, isDatabaseUnavailable } from '@app/database';
 import { HttpException } from '@nestjs/common';
 
 import { BadRequestProblem, Problem, ServiceUnavailableProblem, problem, type ProblemOptions } from './problem.js';
@@ -13,7 +14,7 @@ export function problemOf(thrown: unknown): Problem {
     const refusal = refusalOf(thrown) ?? { detail: (thrown as Error).message };
     return problem(status, { ...refusal, cause: thrown });
   }
-  if (isDatabaseUnavailable(thrown)) {
+  if (errorsOf(thrown).some(isUnavailable)) {
     return new ServiceUnavailableProblem('The database cannot be reached or is overloaded.', { cause: thrown });
   }
   if (errorsOf(thrown).some(({ code }) => typeof code === 'string' && unstorable.has(code))) {
@@ -62,19 +63,9 @@ function statusOf(thrown: unknown): number | undefined {
 // SQLSTATE 22021 and 22P05: NUL or an unpaired surrogate that got past the checks at the door.
 const unstorable = new Set(['22021', '22P05']);
 
-// 08 connection, 53 out of resources, 57P0x shutting down, 25006 read-only after a failover, 40001/40P01/55P03 lost a lock.
-const unavailableState = /^(08...|53...|57P0.|25006|40001|40P01|55P03)$/;
-const unavailableSyscall = /^(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
-// pg and pg-pool give these no code.
-const unavailableMessage =
-  /^(timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error|Cannot use a pool after calling end|Client was closed)/i;
-
-/** Whether the database (or the way to it) failed, rather than the statement. */
-export const isDatabaseUnavailable = (thrown: unknown): boolean =>
-  errorsOf(thrown).some(({ code, message }) => {
-    if (typeof code === 'string' && (unavailableState.test(code) || unavailableSyscall.test(code))) return true;
-    return typeof message === 'string' && unavailableMessage.test(message);
-  });
+/** The database or the way to it failed, or it was too busy to let this statement through; 25006: a replica after a failover. */
+const isUnavailable = (error: { code?: unknown }): boolean =>
+  isDatabaseUnavailable(error) || isContention(error) || error.code === '25006';
 
 /** The error, its causes and, for an `AggregateError` (what Node throws for a host with several addresses), its parts. */
 function errorsOf(thrown: unknown, depth = 0): { code?: unknown; message?: unknown }[] {

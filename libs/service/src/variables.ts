@@ -107,6 +107,13 @@ export function variablesOf(service: string, defaults: { port: number }) {
       example: 'api,relay',
       schema: roles,
     }),
+    booksIntervalMs: variable({
+      name: 'BOOKS_INTERVAL_MS',
+      meaning: 'Milliseconds between two looks at whether every event has arrived; loss is healed within a few times that.',
+      default: '15000',
+      example: '15000',
+      schema: wholeNumber(100, 600_000),
+    }),
     logLevel: variable({
       name: 'LOG_LEVEL',
       meaning: 'The least important lines to print: trace, debug, info, warn, error, fatal or silent.',

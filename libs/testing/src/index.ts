@@ -1,7 +1,10 @@
+export type { Courier, Place, TestEnvelope } from './courier.js';
 export { eventually } from './eventually.js';
 export { freePort } from './free-port.js';
+export { httpClient, type TestHttp, type TestResponse } from './http-client.js';
 export { rabbitmqctl } from './rabbitmqctl.js';
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { startProcess, type TestProcess } from './test-process.js';
+export { createServiceDatabase, startTestService, type TestService, type TestServiceOptions } from './test-service.js';
 export { startServers, type TestServers } from './test-servers.js';
-export { createTestVhost, type TestVhost } from './test-vhost.js';
+export { createTestVhost, vhostOn, type TestVhost } from './test-vhost.js';

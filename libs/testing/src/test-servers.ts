@@ -1,6 +1,4 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { projectDir } from './environment.js';
@@ -37,9 +35,8 @@ interface Answer {
  * @param options.only starts just one of them
  */
 export async function startServers({ only }: { only?: Server } = {}): Promise<TestServers> {
-  const dir = await mkdtemp(path.join(tmpdir(), 'servers-'));
   const script = path.join(projectDir, 'tools/infrastructure/up.mjs');
-  const args = [script, '--json', ...(only ? ['--only', only] : []), dir];
+  const args = [script, '--json', ...(only ? ['--only', only] : [])];
   const child = spawn(process.execPath, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
   let errors = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));

@@ -8,6 +8,8 @@ import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { isObservable, lastValueFrom } from 'rxjs';
 import type { Envelope, ForeignEvent } from '../cloud-event.js';
+import type { Holds } from '../books/holds.js';
+import type { InboxName } from './awaited-event-bus.js';
 import { ForkError, Gate, StaleGateError, type GatedEvent } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
@@ -27,6 +29,16 @@ class ReactionsFailedError extends Error {
   }
 }
 
+export interface ApplierOptions {
+  /** Its name in the tables. */
+  inbox: string;
+  name: InboxName;
+  router: Router;
+  holds: Holds;
+  /** Whether replay is about to bring what lies before this event, so that it need not be parked. */
+  isCatchingUp: (source: string, epoch: string, aggregate: string) => boolean;
+}
+
 /** Attempts at a batch that take failing events out of it; then it is done one by one. */
 const ROUNDS = 3;
 const CONTENTION_ATTEMPTS = 3;
@@ -35,19 +47,18 @@ export class Applier {
   readonly #logger = new Logger('Inbox');
 
   constructor(
-    private readonly inbox: string,
     private readonly pool: Pool,
-    private readonly router: Router,
+    private readonly options: ApplierOptions,
   ) {}
 
   /**
    * Resolves when every item has been applied, dropped as a duplicate or parked, durably.
    *
    * @param limitMs how long one reaction may take
+   * @param failures events that are known to fail: they are parked without another attempt
    * @throws Error if the database is unavailable or cannot even park; then nothing is lost, call again later
    */
-  async apply(items: readonly Item[], limitMs: number): Promise<void> {
-    const failures = new Map<Item, Failure>();
+  async apply(items: readonly Item[], limitMs: number, failures = new Map<Item, Failure>()): Promise<void> {
     for (let round = 1; round <= ROUNDS; round++) {
       if (await this.#try(items, failures, limitMs)) return;
       if (items.length === 1) break;
@@ -73,6 +84,8 @@ export class Applier {
         if (error instanceof StaleGateError) {
           careful = true;
           await sleep(5);
+        } else if (error instanceof ForkError) {
+          await this.options.holds.hold(error.source, error.epoch, error.message);
         } else if (error instanceof ReactionsFailedError) {
           for (const [item, cause] of error.failures) failures.set(item, this.#judge(item, cause));
           return false;
@@ -93,19 +106,19 @@ export class Applier {
     const client = await this.pool.connect();
     const tx = new Transaction(client, true);
     await runTransaction(client, tx, async () => {
-      const gate = await Gate.open(tx, this.inbox, items.flatMap(gated), careful);
+      const gate = await Gate.open(tx, this.options.inbox, items.flatMap(gated), careful);
       const fresh = await this.#firstSeen(tx, items);
       const plan = this.#plan(items, gate, fresh, failures);
       const lanes = new Lanes();
       const written = gate.write(tx);
       const reactions = plan.react.map(({ item, route }) =>
-        lanes.run(route.keys && [streamOf(item), ...route.keys], () => react(tx, item, route, limitMs)),
+        lanes.run(route.keys && [streamOf(item), ...route.keys], () => this.#react(tx, item, route, limitMs)),
       );
       const [gateResult, ...results] = await Promise.allSettled([written, ...reactions]);
       if (gateResult.status === 'rejected') throw gateResult.reason;
       blame(plan.react, results);
       await Promise.all([
-        park(tx, this.inbox, plan.park),
+        park(tx, this.options.inbox, plan.park),
         unpark(tx, plan.done),
         this.#count(tx, plan.advanced),
       ]);
@@ -119,18 +132,20 @@ export class Applier {
       const [event] = gated(item);
       const failure = failures.get(item);
       if (event) {
-        const verdict = judge(gate, event);
+        const held = this.options.holds.reasonFor(event.source, event.epoch);
+        const verdict = held ? gate.look(event) : gate.judge(event);
         if (verdict === 'duplicate') {
           plan.done.push(item);
           continue;
         }
-        if (verdict !== 'next') {
-          plan.park.push({ item, failure: typeof verdict === 'object' ? verdict : waiting });
-          if (typeof verdict === 'object') this.#logger.error(`${event.type} ${event.id} set aside: ${verdict.error}`);
+        if (held || verdict === 'ahead') {
+          if (held || item.parked || !this.options.isCatchingUp(event.source, event.epoch, event.aggregate)) {
+            plan.park.push({ item, failure: { state: 'waiting', error: held ?? '', counts: false } });
+          }
           continue;
         }
       } else if (!fresh.has(item.envelope) && !item.parked) continue;
-      const route = failure ? undefined : this.router.route(item.envelope);
+      const route = failure ? undefined : this.options.router.route(item.envelope);
       if (failure || route!.kind === 'incompatible') {
         if (event) gate.hold(event);
         plan.park.push({ item, failure: failure ?? this.#incompatible(item, route as { error: string }) });
@@ -161,6 +176,23 @@ export class Applier {
     return { state: 'retry', error: describe(error), counts };
   }
 
+  /** Runs the @EventPattern method in the context of its event, and waits for it. */
+  async #react(tx: Transaction, { envelope }: Item, route: Planned['route'], limitMs: number): Promise<void> {
+    const context = {
+      correlationId: envelope.correlationid ?? envelope.id,
+      causationId: envelope.id,
+      transaction: tx,
+      event: { envelope, inbox: this.options.name },
+      ...(envelope.traceparent && { traceparent: envelope.traceparent }),
+    };
+    await withinLimit(tx, `${envelope.type} ${envelope.id}`, limitMs, () =>
+      runInContext(context, async () => {
+        const result: unknown = await route.handler(route.event);
+        if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+      }),
+    );
+  }
+
   /** Foreign events that were never seen before. */
   async #firstSeen(tx: Transaction, items: readonly Item[]): Promise<Set<Envelope>> {
     const foreign = items.flatMap(({ envelope, parked }) => (envelope.kind === 'foreign' && !parked ? [envelope] : []));
@@ -169,7 +201,7 @@ export class Applier {
       `insert into messaging.foreign_events (inbox, source, id)
        select $1, u.source, u.id from unnest($2::text[], $3::text[]) u (source, id) order by 2, 3
        on conflict do nothing returning source, id`,
-      [this.inbox, foreign.map(({ source }) => source), foreign.map(({ id }) => id)],
+      [this.options.inbox, foreign.map(({ source }) => source), foreign.map(({ id }) => id)],
     );
     const unseen = new Set(rows.map(idOf));
     // Only the first copy within the batch.
@@ -192,7 +224,7 @@ export class Applier {
        select $1, u.* from unnest($2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) u order by 2, 3, 4, 5
        on conflict (inbox, source, epoch, aggregate, page) do update set applied = inbox_pages.applied + excluded.applied`,
       [
-        this.inbox,
+        this.options.inbox,
         rows.map(({ event }) => event.source),
         rows.map(({ event }) => event.epoch),
         rows.map(({ event }) => event.aggregate),
@@ -208,8 +240,6 @@ interface Planned {
   route: Extract<Route, { kind: 'react' }>;
 }
 
-const waiting: Failure = { state: 'waiting', error: '', counts: false };
-
 const idOf = ({ source, id }: Pick<ForeignEvent, 'source' | 'id'>) => `${source} ${id}`;
 
 const streamOf = ({ envelope }: Item) => `stream:${envelope.source} ${envelope.subject ?? envelope.id}`;
@@ -217,32 +247,6 @@ const streamOf = ({ envelope }: Item) => `stream:${envelope.source} ${envelope.s
 function gated({ envelope }: Item): [GatedEvent] | [] {
   if (envelope.kind !== 'logged') return [];
   return [{ ...envelope, aggregate: parseEventType(envelope.type)?.aggregate ?? envelope.type }];
-}
-
-function judge(gate: Gate, event: GatedEvent): ReturnType<Gate['judge']> | Failure {
-  try {
-    return gate.judge(event);
-  } catch (error) {
-    if (error instanceof ForkError) return { state: 'dead', error: error.message, counts: false };
-    throw error;
-  }
-}
-
-/** Runs the @EventPattern method in the context of its event, and waits for it. */
-async function react(tx: Transaction, { envelope }: Item, route: Planned['route'], limitMs: number): Promise<void> {
-  const context = {
-    correlationId: envelope.correlationid ?? envelope.id,
-    causationId: envelope.id,
-    transaction: tx,
-    event: envelope,
-    ...(envelope.traceparent && { traceparent: envelope.traceparent }),
-  };
-  await withinLimit(tx, `${envelope.type} ${envelope.id}`, limitMs, () =>
-    runInContext(context, async () => {
-      const result: unknown = await route.handler(route.event);
-      if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-    }),
-  );
 }
 
 async function withinLimit(tx: Transaction, what: string, limitMs: number, work: () => Promise<void>): Promise<void> {

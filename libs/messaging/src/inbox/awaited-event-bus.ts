@@ -1,8 +1,8 @@
 // The event bus of @nestjs/cqrs, awaited: `publish` resolves when every reaction has finished, and throws if one failed.
 // The stock bus does neither (it drops errors and resolves at once), so an event could be acknowledged into nothing.
-import type { IEvent, IEventHandler } from '@nestjs/cqrs';
-import { EventBus } from '@nestjs/cqrs';
+import { currentContext } from '@app/context';
 import { Injectable, type Type } from '@nestjs/common';
+import { EventBus, type IEvent, type IEventHandler } from '@nestjs/cqrs';
 
 /**
  * What a service does when it hears an event: a class with `@EventsHandler(Event)`.
@@ -16,6 +16,18 @@ export interface Reaction<Event extends IEvent> extends IEventHandler<Event> {
    * A name too few is a silent lost update: two reactions in one transaction do not see each other's row locks.
    */
   touches?(event: Event): readonly string[];
+  /**
+   * The inbox it belongs to; by default the service's only one. An inbox of its own (queue, gate, retries) starts from the
+   * beginning of history and does not share the fate of other reactions.
+   */
+  readonly inbox?: string;
+  /** A reaction added to an inbox that is past the beginning must say so: it will not see what happened before. */
+  readonly history?: 'from now on';
+}
+
+/** One of a service's inboxes; `undefined` is the one without a name. */
+export interface InboxName {
+  readonly name: string | undefined;
 }
 
 type Bound = Parameters<EventBus['bind']>[0];
@@ -37,10 +49,17 @@ export class AwaitedEventBus extends EventBus {
     this.#reactions.set(id, [...reactions, reaction]);
   }
 
-  /** What reacts to an event of this class. */
-  reactionsTo(event: Type<IEvent> | object): readonly Reaction<IEvent>[] {
+  /** The inboxes that the reactions of this service belong to. */
+  get inboxes(): InboxName[] {
+    const names = new Set([...this.#reactions.values()].flat().map(({ inbox }) => inbox));
+    return [...names.add(undefined)].map((name) => ({ name }));
+  }
+
+  /** What reacts to an event of this class, in any inbox or in one. */
+  reactionsTo(event: Type<IEvent> | object, inbox?: InboxName): readonly Reaction<IEvent>[] {
     const id = this.eventIdProvider.getEventId(event as Type<IEvent>);
-    return (id && this.#reactions.get(id)) || [];
+    const reactions = (id && this.#reactions.get(id)) || [];
+    return inbox ? reactions.filter((reaction) => reaction.inbox === inbox.name) : reactions;
   }
 
   /**
@@ -60,7 +79,8 @@ export class AwaitedEventBus extends EventBus {
   override onModuleDestroy(): void {}
 
   async #react(event: IEvent): Promise<void> {
-    const reactions = this.reactionsTo(event.constructor);
+    const { inbox } = (currentContext()?.event ?? {}) as { inbox?: InboxName };
+    const reactions = this.reactionsTo(event.constructor, inbox);
     if (reactions.length === 0) throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
     for (const reaction of reactions) await reaction.handle(event);
     this.subject$.next(event); // sagas and observers

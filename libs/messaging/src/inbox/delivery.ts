@@ -1,38 +1,71 @@
 import type { ConsumeMessage } from 'amqplib';
+import { BOOKS_ANSWER, booksAnswer, CHUNK_END, chunkEnd, type BooksAnswer, type ChunkEnd } from '../books/protocol.js';
 import { decode, UnreadableMessageError } from '../cloud-event.js';
 import type { Item } from './item.js';
 
-/** A message of the queue and the events in it. */
+/** A message of the queue and what is in it. */
 export interface Delivery {
   message: ConsumeMessage;
   items: Item[];
   /** Why it cannot be read, if so. */
   unreadable?: string;
+  /** An owner's answer about the books. */
+  answer?: BooksAnswer;
+  chunkEnd?: ChunkEnd;
+  /** It came through the dead-letter queue: the broker stopped trying. */
+  givenUp: boolean;
+  /** It was delivered so often that it may be what kills the process. */
+  suspect: boolean;
 }
+
+/** Deliveries before that one returned without an acknowledgement. One happens at every restart; more is suspicious. */
+const SUSPECT_DELIVERIES = 2;
 
 /**
  * Takes messages from the front of `buffer` until they hold about `events` events; at least one message, because it is
- * acknowledged as a whole.
+ * acknowledged as a whole. A suspect comes alone, an answer comes last: it speaks of what came before it.
  */
 export function takeDeliveries(
   buffer: ConsumeMessage[],
   events: number,
   isLogged: (source: string) => boolean,
+  dead: string,
 ): Delivery[] {
   const deliveries: Delivery[] = [];
   for (let taken = 0; taken < events && buffer.length > 0; ) {
-    const delivery = read(buffer.shift()!, isLogged);
+    if (isSuspect(buffer[0]!) && deliveries.length > 0) break;
+    const delivery = read(buffer.shift()!, isLogged, dead);
     deliveries.push(delivery);
     taken += delivery.items.length;
+    if (delivery.suspect || delivery.answer || delivery.chunkEnd) break;
   }
   return deliveries;
 }
 
-function read(message: ConsumeMessage, isLogged: (source: string) => boolean): Delivery {
+function read(message: ConsumeMessage, isLogged: (source: string) => boolean, dead: string): Delivery {
+  const givenUp = message.fields.exchange === dead;
+  const delivery: Delivery = { message, items: [], givenUp, suspect: !givenUp && isSuspect(message) };
   try {
-    return { message, items: decode(message, isLogged).map((envelope) => ({ envelope })) };
+    const control = readControl(message);
+    if (control) return { ...delivery, ...control, suspect: false };
+    return { ...delivery, items: decode(message, isLogged).map((envelope) => ({ envelope })) };
   } catch (error) {
     if (!(error instanceof UnreadableMessageError)) throw error;
-    return { message, items: [], unreadable: error.message };
+    return { ...delivery, unreadable: error.message };
   }
 }
+
+/** Answers come through an owner's replay exchange, and from nowhere else. */
+function readControl({ fields, properties, content }: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {
+  const schema = { [BOOKS_ANSWER]: booksAnswer, [CHUNK_END]: chunkEnd }[String(properties.type)];
+  if (!schema || !fields.exchange.endsWith('.replay')) return undefined;
+  try {
+    const body = schema.parse(JSON.parse(content.toString()));
+    return properties.type === BOOKS_ANSWER ? { answer: body as BooksAnswer } : { chunkEnd: body as ChunkEnd };
+  } catch (error) {
+    throw new UnreadableMessageError(`not an answer about the books: ${(error as Error).message}`);
+  }
+}
+
+const isSuspect = ({ fields, properties }: ConsumeMessage): boolean =>
+  fields.redelivered && Number((properties.headers ?? {})['x-delivery-count'] ?? 0) >= SUSPECT_DELIVERIES;

@@ -11,6 +11,15 @@ export class StaleGateError extends Error {
 /** A sequence was used twice for different events: the producer was restored, or somebody forged an event. */
 export class ForkError extends Error {
   override readonly name = 'ForkError';
+  readonly source: string;
+  readonly epoch: string;
+  constructor({ source, epoch, aggregate, subject, sequence, id }: GatedEvent, appliedId: string) {
+    super(
+      `${aggregate}/${subject} has two events with sequence ${sequence}, ${appliedId} (applied) and ${id}: the log of ${source} was restored to an older state, or the event was forged`,
+    );
+    this.source = source;
+    this.epoch = epoch;
+  }
 }
 
 interface Stream {
@@ -99,12 +108,16 @@ export class Gate {
 
   /** @throws {@link ForkError} */
   judge(event: GatedEvent): Verdict {
-    const stream = this.#of(event);
-    if (event.sequence === stream.last && event.id !== stream.lastEventId) {
-      throw new ForkError(`${event.source} ${event.aggregate}/${event.subject}: sequence ${event.sequence} was ${stream.lastEventId}, now ${event.id}`);
-    }
-    if (event.sequence <= stream.last) return 'duplicate';
-    return event.sequence === stream.last + 1 && !stream.held ? 'next' : 'ahead';
+    const { last, lastEventId } = this.#of(event);
+    if (event.sequence === last && event.id !== lastEventId) throw new ForkError(event, lastEventId);
+    return this.look(event);
+  }
+
+  /** The verdict, without the look for forks. */
+  look(event: GatedEvent): Verdict {
+    const { last, held } = this.#of(event);
+    if (event.sequence <= last) return 'duplicate';
+    return event.sequence === last + 1 && !held ? 'next' : 'ahead';
   }
 
   /** The event goes through. */

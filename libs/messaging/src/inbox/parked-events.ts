@@ -39,7 +39,7 @@ order by 2, 3, 4, 5, 6 on conflict do nothing`;
 
 const PARK_AGAIN = `
 update messaging.parked_events p
-set state = r.state, attempts = r.attempts, error = coalesce(r.error, p.error),
+set state = r.state, attempts = r.attempts, claimed_at = null, error = coalesce(r.error, p.error),
     due_at = coalesce(now() + make_interval(secs => r.due_in), 'infinity')
 from json_to_recordset($1) as r (id bigint, state text, attempts integer, due_in double precision, error text)
 where p.id = r.id`;

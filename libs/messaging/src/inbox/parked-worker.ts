@@ -5,7 +5,7 @@ import type { Pool } from 'pg';
 import type { Envelope } from '../cloud-event.js';
 import { backOff, pause } from '../rabbitmq/backoff.js';
 import type { Applier } from './applier.js';
-import type { Item, ParkedState } from './item.js';
+import type { Failure, Item, ParkedState } from './item.js';
 
 const POLL_MS = 250;
 const IDLE_POLL_MS = 1_000;
@@ -16,6 +16,8 @@ const RUN = 100;
 const LIMIT_MS = 30_000;
 /** A claim that is older belongs to a process that died. */
 const CLAIM_SECONDS = 60;
+/** An event with which that many processes died is not tried again by itself. */
+const MAX_CRASHES = 3;
 
 interface HeadRow {
   id: string;
@@ -51,6 +53,7 @@ with recursive head as (
  left join messaging.inbox_streams s
    on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
  where h.state <> 'dead' and h.due_at <= now() and h.sequence <= coalesce(s.last_sequence, 0) + 1
+   and not exists (select from messaging.inbox_holds x where x.inbox = $1 and x.source = h.source and x.epoch = h.epoch)
  limit $2)
 union all
 (select id, source, null, null, subject, null from messaging.parked_events
@@ -58,9 +61,11 @@ union all
 
 // Committed before the reaction runs: an event that kills the process has used up an attempt.
 const CLAIM = `
-update messaging.parked_events set attempts = attempts + 1, due_at = now() + make_interval(secs => $2)
+update messaging.parked_events
+set attempts = attempts + 1, due_at = now() + make_interval(secs => $2), claimed_at = now(),
+    crashes = crashes + (claimed_at is not null)::integer
 where id = (select id from messaging.parked_events where id = $1 and due_at <= now() for update skip locked)
-returning id`;
+returning crashes`;
 
 const RUN_OF_STREAM = `
 select id, attempts, state, sequence, sequence is not null as logged, convert_from(body, 'UTF8') as body
@@ -130,8 +135,9 @@ export class ParkedWorker {
   }
 
   async #work(head: HeadRow): Promise<boolean> {
-    const claimed = await this.pool.query(CLAIM, [head.id, CLAIM_SECONDS]);
+    const claimed = await this.pool.query<{ crashes: number }>(CLAIM, [head.id, CLAIM_SECONDS]);
     if (claimed.rowCount === 0) return false; // another process has it
+    const { crashes } = claimed.rows[0]!;
     const { rows } =
       head.sequence === null
         ? await this.pool.query<ParkedRow>(SINGLE, [head.id])
@@ -144,7 +150,12 @@ export class ParkedWorker {
             RUN,
           ]);
     const items = contiguous(rows).map((row) => toItem(row, row.id === head.id));
-    await this.applier.apply(items, LIMIT_MS);
+    const failures = new Map<Item, Failure>();
+    if (crashes >= MAX_CRASHES) {
+      const error = `${crashes} processes died while they applied this event`;
+      failures.set(items[0]!, { state: 'dead', error, counts: true });
+    }
+    await this.applier.apply(items, LIMIT_MS, failures);
     return true;
   }
 }

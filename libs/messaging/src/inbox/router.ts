@@ -2,7 +2,7 @@
 import { findContract, InvalidEventError, parseEventType, type AnyEventClass } from '@app/contracts';
 import type { MessageHandler } from '@nestjs/microservices';
 import type { Envelope } from '../cloud-event.js';
-import type { AwaitedEventBus } from './awaited-event-bus.js';
+import type { AwaitedEventBus, InboxName, Reaction } from './awaited-event-bus.js';
 
 /** What is to be done with an event. */
 export type Route =
@@ -10,21 +10,38 @@ export type Route =
   | { kind: 'ignore' }
   | { kind: 'incompatible'; error: string };
 
+/** Handlers of the whole service, by event type. */
+export type Handlers = ReadonlyMap<string, MessageHandler>;
+
+/** One inbox's view of the handlers: the events that its reactions handle. */
 export class Router {
-  readonly #handlers = new Map<string, MessageHandler>();
+  readonly #handlers: Handlers;
 
-  constructor(private readonly bus: AwaitedEventBus) {}
-
-  /** @throws Error if two methods of this service listen to one event: the second would run unnoticed by the first */
-  add(type: string, handler: MessageHandler): void {
-    if (this.#handlers.has(type)) {
-      throw new Error(`Two @EventPattern('${type}') in one service; keep one, and let several reactions share it.`);
-    }
-    this.#handlers.set(type, handler);
+  constructor(
+    handlers: Handlers,
+    private readonly bus: AwaitedEventBus,
+    private readonly inbox: InboxName,
+  ) {
+    this.#handlers = new Map([...handlers].filter(([type]) => this.#isMine(type)));
   }
 
   get types(): string[] {
     return [...this.#handlers.keys()];
+  }
+
+  /** What the inbox has to be bound to. */
+  get aggregates(): string[] {
+    return [...new Set(this.types.flatMap((type) => parseEventType(type)?.aggregate ?? []))];
+  }
+
+  /** Every reaction of this inbox with the event that it handles. */
+  get reactions(): { type: string; aggregate: string; reaction: Reaction<object> }[] {
+    return this.types.flatMap((type) => {
+      const contract = findContract(type);
+      if (!contract) return [];
+      const { aggregate } = contract;
+      return this.bus.reactionsTo(contract, this.inbox).map((reaction) => ({ type, aggregate, reaction }));
+    });
   }
 
   /** Where `envelope` goes. Its payload is validated only if somebody reacts to it. */
@@ -45,12 +62,20 @@ export class Router {
   /** `undefined`: some reaction does not say what it touches, so the event runs alone. */
   #keysOf(contract: AnyEventClass, event: object): readonly string[] | undefined {
     const keys: string[] = [];
-    for (const reaction of this.bus.reactionsTo(contract)) {
+    for (const reaction of this.bus.reactionsTo(contract, this.inbox)) {
       const touched = reaction.touches?.(event);
       if (!touched) return undefined;
       keys.push(...touched);
     }
     return keys;
+  }
+
+  /** What no reaction claims – a foreign event, a handler without the bus – belongs to the inbox without a name. */
+  #isMine(type: string): boolean {
+    const contract = findContract(type);
+    if (contract && this.bus.reactionsTo(contract, this.inbox).length > 0) return true;
+    const claimed = contract !== undefined && this.bus.reactionsTo(contract).length > 0;
+    return !claimed && this.inbox.name === undefined;
   }
 
   #knowsOtherVersion(type: string): boolean {

@@ -16,11 +16,11 @@ export class Publisher {
   readonly link: BrokerLink<ConfirmChannel>;
   readonly #returned = new Set<string>();
 
-  constructor(urls: readonly string[], service: string) {
+  constructor(urls: readonly string[], service: string, purpose = 'publisher') {
     this.link = new BrokerLink<ConfirmChannel>({
       urls,
       service,
-      purpose: 'publisher',
+      purpose,
       open: openConfirmChannel,
       setUp: async (channel) => {
         // The broker returns an unroutable message before it confirms it.

@@ -1,0 +1,43 @@
+// Logs that contradict what was applied here. Nothing of them is applied until somebody resolves it: applying them would
+// make two histories of one thing.
+import { Logger } from '@nestjs/common';
+import type { Pool } from 'pg';
+
+export class Holds {
+  readonly #logger = new Logger('Books');
+  #reasons = new Map<string, string>();
+
+  constructor(
+    private readonly inbox: string,
+    private readonly pool: Pool,
+  ) {}
+
+  /** Why events of this log are not applied; `undefined`: they are. Answered from memory. */
+  reasonFor(source: string, epoch: string): string | undefined {
+    return this.#reasons.get(`${source} ${epoch}`);
+  }
+
+  /** Every log that is held, with the reason. */
+  get all(): ReadonlyMap<string, string> {
+    return this.#reasons;
+  }
+
+  async hold(source: string, epoch: string, reason: string): Promise<void> {
+    if (this.reasonFor(source, epoch)) return;
+    this.#reasons.set(`${source} ${epoch}`, reason);
+    this.#logger.error(`${source} is held: ${reason}. Its owner starts a new epoch: npm run events -- log new-epoch`);
+    await this.pool.query(
+      'insert into messaging.inbox_holds (inbox, source, epoch, reason) values ($1, $2, $3, $4) on conflict do nothing',
+      [this.inbox, source, epoch, reason],
+    );
+  }
+
+  /** Reads what other processes and operators have decided. */
+  async refresh(): Promise<void> {
+    const { rows } = await this.pool.query<{ source: string; epoch: string; reason: string }>(
+      'select source, epoch, reason from messaging.inbox_holds where inbox = $1',
+      [this.inbox],
+    );
+    this.#reasons = new Map(rows.map(({ source, epoch, reason }) => [`${source} ${epoch}`, reason]));
+  }
+}

@@ -1,0 +1,67 @@
+// The owner's half of the books: closes the open page of the log and counts it once nothing can be written to it any
+// more. A crash at any point is repaired by the next round.
+import type { Pool } from 'pg';
+import { pause } from '../rabbitmq/backoff.js';
+
+const POLL_MS = 200;
+/** A transaction that is open for longer keeps its page open; it is reported. */
+const PATIENCE_MS = 60_000;
+
+export class PageNotSettledError extends Error {
+  override readonly name = 'PageNotSettledError';
+}
+
+// Everything that may still hold an old page number. Backups only read. (Other roles need pg_read_all_stats.)
+const RUNNING = `
+select coalesce(array_agg(pid || '/' || xact_start), '{}') as running from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+  and backend_type = 'client backend' and application_name not like 'pg_dump%'`;
+const STILL_RUNNING = `
+select exists (select from pg_stat_activity where pid || '/' || xact_start = any($1)) as running`;
+const SETTLE = `
+with settled as (
+  update messaging.log set settled_page = $2 where settled_page = $1 returning only_row)
+insert into messaging.pages (page, epoch, aggregate, recorded, first_position, last_position)
+select page, epoch, aggregate, count(*), min(position), max(position)
+from messaging.events where page > $1 and page <= $2 and exists (select from settled)
+group by page, epoch, aggregate`;
+
+/**
+ * Closes the open page if it holds events, and settles every closed page. Exact without clocks: a writer reads the page
+ * number inside its transaction, so whoever holds an old one was already running when the page was closed.
+ *
+ * @returns the last settled page
+ * @throws {@link PageNotSettledError} if a transaction stays open for 60 s
+ */
+export async function settlePages(pool: Pool, signal?: AbortSignal): Promise<number> {
+  const { rows: state } = await pool.query<{ settled: string; open: string; used: boolean }>(
+    `select settled_page as settled, p.last_value as open,
+            exists (select from messaging.events where page = p.last_value) as used
+     from messaging.log, messaging.page p`,
+  );
+  const settled = Number(state[0]!.settled);
+  let closed = Number(state[0]!.open) - 1;
+  if (state[0]!.used) {
+    await pool.query(`select nextval('messaging.page')`);
+    closed++;
+  }
+  if (closed <= settled) return settled;
+  await untilEnded(pool, signal);
+  if (signal?.aborted) return settled;
+  await pool.query(SETTLE, [settled, closed]);
+  return closed;
+}
+
+async function untilEnded(pool: Pool, signal?: AbortSignal): Promise<void> {
+  const { rows } = await pool.query<{ running: string[] }>(RUNNING);
+  const { running } = rows[0]!;
+  const giveUpAt = Date.now() + PATIENCE_MS;
+  while (!signal?.aborted && running.length > 0) {
+    const still = await pool.query<{ running: boolean }>(STILL_RUNNING, [running]);
+    if (!still.rows[0]!.running) return;
+    if (Date.now() > giveUpAt) {
+      throw new PageNotSettledError(`a transaction has been open for more than ${PATIENCE_MS / 1000} s; end it (pg_stat_activity), or the books stay open`);
+    }
+    await pause(POLL_MS, signal);
+  }
+}

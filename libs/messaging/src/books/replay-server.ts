@@ -1,0 +1,187 @@
+// The owner's answers: its books, and events that a subscriber misses, straight to the queue that asks.
+// Keeps no state: a request that is lost or half answered is simply asked again.
+import { connectionSettings, openPool } from '@app/database';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import type { Channel, ConsumeMessage } from 'amqplib';
+import type { Pool } from 'pg';
+import { v7 as uuidv7 } from 'uuid';
+import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, type LogRow } from '../cloud-event.js';
+import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
+import { wireBatches } from '../outbox/wire-batches.js';
+import { pause } from '../rabbitmq/backoff.js';
+import { BrokerLink } from '../rabbitmq/broker-link.js';
+import { Publisher } from '../rabbitmq/publisher.js';
+import { declareReplay } from '../rabbitmq/topology.js';
+import { settlePages } from './page-keeper.js';
+import {
+  BOOKS_ANSWER,
+  BOOKS_REQUEST,
+  booksRequest,
+  CHUNK_END,
+  CHUNK_REQUEST,
+  chunkRequest,
+  CONTROL_CONTENT_TYPE,
+  type BooksAnswer,
+  type BooksPage,
+  type BooksRequest,
+  type ChunkEnd,
+  type ChunkRequest,
+} from './protocol.js';
+
+/** Pages in one answer. */
+const PAGES = 1_000;
+/** Positions looked at for one chunk, and read at a time: bounds time and memory, whatever the aggregate's share is. */
+const CHUNK_POSITIONS = 5_000;
+const READ_POSITIONS = 500;
+export const BOOKS_INTERVAL_MS = 15_000;
+
+const CHUNK = `
+select position, id, type, epoch, subject, sequence, page, recorded_at, correlation_id, causation_id, traceparent,
+       data::text as data, octet_length(data::text) as bytes
+from messaging.events where position > $1 and position <= $2 and aggregate = $3 and epoch = $4 order by position`;
+
+@Injectable()
+export class ReplayServer {
+  readonly #logger = new Logger('Replay');
+  readonly #stopping = new AbortController();
+  readonly #pool: Pool;
+  readonly #publisher: Publisher;
+  readonly #link: BrokerLink;
+  #serving: Promise<void> = Promise.resolve();
+  #keeping: Promise<void> | undefined;
+
+  constructor(@Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions) {
+    const { databaseUrl: url, service, rabbitmqUrls: urls } = options;
+    this.#pool = openPool({ ...connectionSettings({ url, applicationName: `${service} replay` }), max: 2 });
+    this.#publisher = new Publisher(urls, service, 'replay publisher');
+    this.#link = new BrokerLink({
+      urls,
+      service,
+      purpose: 'replay requests',
+      open: (model) => model.createChannel(),
+      setUp: (channel) => this.#consume(channel),
+    });
+  }
+
+  start(): void {
+    this.#publisher.link.start();
+    this.#link.start();
+    this.#keeping ??= this.#keepPages();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#link.stop();
+    await Promise.all([this.#serving, this.#keeping]);
+    await this.#publisher.link.stop();
+    await this.#pool.end();
+  }
+
+  async #keepPages(): Promise<void> {
+    const interval = this.options.booksIntervalMs ?? BOOKS_INTERVAL_MS;
+    while (!this.#stopping.signal.aborted) {
+      // Two processes may do this at once: only one of them settles, see the compare-and-set on settled_page.
+      await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      try {
+        await settlePages(this.#pool, this.#stopping.signal);
+      } catch (error) {
+        this.#logger.warn(`the books are not up to date: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  async #consume(channel: Channel): Promise<void> {
+    const { service } = this.options;
+    await declareReplay(channel, service);
+    await channel.prefetch(10);
+    await channel.consume(namesOf(service).replayRequests, (message) => {
+      if (!message) return this.#link.rebuild('the queue was deleted or moved');
+      // One after the other: replay must not crowd out live traffic.
+      this.#serving = this.#serving.then(() => this.#serve(channel, message));
+    });
+  }
+
+  async #serve(channel: Channel, message: ConsumeMessage): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    const { type } = message.properties as { type?: string };
+    try {
+      const body: unknown = JSON.parse(message.content.toString());
+      if (type === BOOKS_REQUEST) await this.#showBooks(booksRequest.parse(body));
+      else if (type === CHUNK_REQUEST) await this.#sendChunk(chunkRequest.parse(body));
+      else this.#logger.warn(`a request of unknown type "${type}" is dropped`);
+    } catch (error) {
+      // Whoever asked asks again.
+      this.#logger.warn(`cannot answer a ${type}: ${(error as Error).message}`);
+    }
+    try {
+      channel.ack(message);
+    } catch {
+      // The channel is gone; the request comes again or expires.
+    }
+  }
+
+  async #showBooks({ queue, aggregates }: BooksRequest): Promise<void> {
+    // Only pages whose events the broker has confirmed: what is missing of them behind this answer is lost for sure.
+    const { rows } = await this.#pool.query<{ epoch: string; settled: string; unpublished: string | null }>(
+      `select epoch, settled_page as settled, (select min(position) from messaging.outbox) as unpublished from messaging.log`,
+    );
+    const { epoch, settled, unpublished } = rows[0]!;
+    const { rows: pages } = await this.#pool.query<Record<keyof BooksPage, string>>(
+      `select p.page, p.epoch, p.aggregate, p.recorded, p.first_position as first, p.last_position as last
+       from messaging.pages p
+       join unnest($1::text[], $2::bigint[]) u (aggregate, after) on p.aggregate = u.aggregate and p.page > u.after
+       where p.page <= $3 order by p.page limit $4`,
+      [aggregates.map(({ aggregate }) => aggregate), aggregates.map(({ after }) => after), settled, PAGES],
+    );
+    const all = pages.map((row) => ({
+      ...row,
+      page: Number(row.page),
+      recorded: Number(row.recorded),
+      first: Number(row.first),
+      last: Number(row.last),
+    }));
+    const published = all.filter(({ last }) => unpublished === null || last < Number(unpublished));
+    const firstUnpublished = all.find((page) => !published.includes(page))?.page;
+    const answer: BooksAnswer = {
+      source: namesOf(this.options.service).source,
+      epoch,
+      settled: firstUnpublished === undefined ? Number(settled) : firstUnpublished - 1,
+      pages: published.filter(({ page }) => firstUnpublished === undefined || page < firstUnpublished),
+      more: pages.length === PAGES,
+    };
+    await this.#send(queue, BOOKS_ANSWER, answer);
+  }
+
+  async #sendChunk({ queue, epoch, aggregate, after, upTo }: ChunkRequest): Promise<void> {
+    const { source, replay } = namesOf(this.options.service);
+    const reached = Math.min(upTo, after + CHUNK_POSITIONS);
+    for (let from = after; from < reached; from += READ_POSITIONS) {
+      const to = Math.min(reached, from + READ_POSITIONS);
+      const { rows } = await this.#pool.query<LogRow & { bytes: number }>(CHUNK, [from, to, aggregate, epoch]);
+      const sent = wireBatches(rows).map((events) => {
+        const texts = events.map((event) => encode(event, source));
+        const one = texts.length === 1;
+        return this.#publisher.publish(replay, queue, Buffer.from(one ? texts[0]! : `[${texts.join(',')}]`), {
+          messageId: uuidv7(),
+          type: events[0]!.type,
+          contentType: one ? EVENT_CONTENT_TYPE : BATCH_CONTENT_TYPE,
+          appId: this.options.service,
+          headers: { replay: true },
+        });
+      });
+      if ((await Promise.all(sent)).includes('unroutable')) return; // nobody listens any more
+    }
+    const end: ChunkEnd = { source, epoch, aggregate, after, upTo, reached };
+    await this.#send(queue, CHUNK_END, end);
+  }
+
+  async #send(queue: string, type: string, body: object): Promise<void> {
+    await this.#publisher.publish(namesOf(this.options.service).replay, queue, Buffer.from(JSON.stringify(body)), {
+      messageId: uuidv7(),
+      type,
+      contentType: CONTROL_CONTENT_TYPE,
+      appId: this.options.service,
+    });
+  }
+}

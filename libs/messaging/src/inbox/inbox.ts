@@ -1,0 +1,257 @@
+// One inbox: takes deliveries from its queue, applies them in batches and acknowledges what is committed. A crash before
+// the acknowledgement brings the events again; the gate drops what was applied.
+import { isDatabaseUnavailable } from '@app/database';
+import { Logger } from '@nestjs/common';
+import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqplib';
+import type { Pool } from 'pg';
+import { Books } from '../books/books.js';
+import { Holds } from '../books/holds.js';
+import { inboxNamesOf } from '../options.js';
+import { backOff, pause } from '../rabbitmq/backoff.js';
+import { BrokerLink } from '../rabbitmq/broker-link.js';
+import type { Publisher } from '../rabbitmq/publisher.js';
+import { declareInbox } from '../rabbitmq/topology.js';
+import { Applier } from './applier.js';
+import type { AwaitedEventBus, InboxName } from './awaited-event-bus.js';
+import { CrashGuard } from './crash-guard.js';
+import { takeDeliveries, type Delivery } from './delivery.js';
+import { describe, type Failure, type Item } from './item.js';
+import { admitReactions, UndeclaredReactionError } from './new-reactions.js';
+import { ParkedWorker } from './parked-worker.js';
+import { parkUnreadable } from './parked-events.js';
+import { Router, type Handlers } from './router.js';
+
+/** Messages (of up to 100 events, 128 KiB) that wait in this process at most. */
+const PREFETCH = 300;
+/** Events in one transaction at most, and the time it should take. */
+const MAX_BATCH = 500;
+const TARGET_BATCH_MS = 100;
+/** A live reaction that takes longer is parked and run by the workers, so that it cannot hold up the others. */
+const LIVE_LIMIT_MS = 2_000;
+
+interface InboxOptions {
+  service: string;
+  name: InboxName;
+  rabbitmqUrls: readonly string[];
+  /** Pipelined, for live events. */
+  pool: Pool;
+  /** For parked events, with more time. */
+  workerPool: Pool;
+  publisher: Publisher;
+  bus: AwaitedEventBus;
+  handlers: Handlers;
+  isLogged: (source: string) => boolean;
+  booksIntervalMs: number;
+}
+
+export class Inbox {
+  readonly #logger = new Logger('Inbox');
+  readonly #names: ReturnType<typeof inboxNamesOf>;
+  readonly #router: Router;
+  readonly #holds: Holds;
+  readonly #books: Books;
+  readonly #applier: Applier;
+  readonly #guard: CrashGuard;
+  readonly #worker: ParkedWorker;
+  readonly #link: BrokerLink;
+  readonly #stopping = new AbortController();
+  #buffer: ConsumeMessage[] = [];
+  #tags: { channel: Channel; tags: string[] } | undefined;
+  #working: Promise<void> | undefined;
+  #watching: Promise<void> | undefined;
+  #batchSize = 50;
+  #trouble: string | undefined;
+
+  constructor(private readonly options: InboxOptions) {
+    const { service, name, pool, workerPool, publisher, bus, handlers, booksIntervalMs } = options;
+    this.#names = inboxNamesOf(service, name.name);
+    const { inbox, queue } = this.#names;
+    this.#router = new Router(handlers, bus, name);
+    this.#holds = new Holds(inbox, workerPool);
+    const aggregates = this.#router.aggregates;
+    this.#books = new Books({ inbox, queue, aggregates, intervalMs: booksIntervalMs }, workerPool, publisher, this.#holds);
+    const isCatchingUp = this.#books.isCatchingUp.bind(this.#books);
+    const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp };
+    this.#applier = new Applier(pool, applierOptions);
+    this.#guard = new CrashGuard(inbox, workerPool, this.#applier, LIVE_LIMIT_MS);
+    this.#worker = new ParkedWorker(inbox, workerPool, new Applier(workerPool, applierOptions));
+    this.#link = new BrokerLink({
+      urls: options.rabbitmqUrls,
+      service,
+      purpose: name.name ? `consumer ${name.name}` : 'consumer',
+      open: (model) => model.createChannel(),
+      setUp: (channel) => this.#consume(channel),
+    });
+  }
+
+  /** How it is doing: its connection, why it does not work if it does not, and the state of its books. */
+  get health() {
+    return {
+      inbox: this.#names.inbox,
+      broker: this.#link.status,
+      trouble: this.#trouble,
+      held: [...this.#holds.all.values()],
+      subscriptions: this.#router.types,
+      books: this.#books.status,
+    };
+  }
+
+  /** Starts to listen, in the background: a broker that is away does not keep the service from starting. */
+  listen(): void {
+    if (this.#router.types.length === 0) return;
+    this.#link.start();
+    this.#watching ??= this.#watch();
+  }
+
+  startWorkers(): void {
+    this.#worker.start();
+  }
+
+  /** Stops to take deliveries, finishes and acknowledges what is being applied, leaves the rest in the queue. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#buffer = [];
+    const { channel, tags = [] } = this.#tags ?? {};
+    await Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
+    await Promise.all([this.#working, this.#worker.stop(), this.#watching]);
+    await this.#link.stop();
+  }
+
+  async #consume(channel: Channel): Promise<void> {
+    // What is still being applied came through the old channel; it must end before its redelivery begins.
+    this.#buffer = [];
+    await this.#working;
+    await this.#untilReady();
+    const { queue, dead } = this.#names;
+    await declareInbox(channel, this.#names, this.#router.aggregates);
+    await channel.prefetch(PREFETCH);
+    const receive = (message: ConsumeMessage | null) =>
+      message ? this.#receive(channel, message) : this.#link.rebuild('the queue was deleted or moved');
+    const tag = BrokerLink.tag(this.options.service);
+    const consumers = [
+      await channel.consume(queue, receive, { consumerTag: tag }),
+      await channel.consume(dead, receive, { consumerTag: `${tag} dead letters` }),
+    ];
+    this.#tags = { channel, tags: consumers.map(({ consumerTag }) => consumerTag) };
+    void this.#look(true);
+  }
+
+  #receive(channel: Channel, message: ConsumeMessage): void {
+    if (this.#stopping.signal.aborted) return; // goes back to the queue when the channel closes
+    this.#buffer.push(message);
+    this.#working ??= this.#work(channel).finally(() => (this.#working = undefined));
+  }
+
+  /** Applies what has arrived, batch by batch; never waits to fill one. */
+  async #work(channel: Channel): Promise<void> {
+    await new Promise(setImmediate); // deliveries that came in one read of the socket belong together
+    while (this.#buffer.length > 0) {
+      const deliveries = takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
+      try {
+        await this.#apply(deliveries);
+        this.#trouble = undefined;
+        acknowledge(channel, deliveries);
+      } catch (error) {
+        // Nothing is lost: unacknowledged deliveries come again.
+        this.#trouble = (error as Error).message;
+        this.#logger.error(`paused: ${describe(error)}`);
+        this.#buffer = [];
+        this.#link.rebuild('the inbox is paused');
+        return;
+      }
+    }
+  }
+
+  async #apply(deliveries: readonly Delivery[]): Promise<void> {
+    for (const { message, unreadable } of deliveries) {
+      if (unreadable !== undefined) await this.#setAside(message, unreadable);
+    }
+    const [first] = deliveries;
+    if (first?.suspect) return this.#guard.applyOneByOne(first.items);
+    const items = deliveries.flatMap((delivery) => delivery.items);
+    if (items.length > 0) await this.#applyBatch(items, givenUp(deliveries));
+    for (const { answer, chunkEnd } of deliveries) {
+      if (answer) await this.#books.onAnswer(answer);
+      if (chunkEnd) await this.#books.onChunk(chunkEnd);
+    }
+  }
+
+  async #applyBatch(items: Item[], failures: Map<Item, Failure>): Promise<void> {
+    const started = performance.now();
+    await this.#applier.apply(items, LIVE_LIMIT_MS, failures);
+    const perEvent = (performance.now() - started) / items.length;
+    this.#batchSize = Math.min(MAX_BATCH, Math.max(1, Math.ceil(TARGET_BATCH_MS / perEvent)));
+  }
+
+  async #setAside({ content, properties, fields }: ConsumeMessage, reason: string): Promise<void> {
+    this.#logger.error(`a message from "${fields.exchange}" (${fields.routingKey}) is set aside: ${reason}`);
+    const { headers, contentType, messageId, appId, type } = properties;
+    const about = { exchange: fields.exchange, routingKey: fields.routingKey, contentType, messageId, appId, type, headers };
+    await parkUnreadable(this.options.pool, this.#names.inbox, { content, headers: about, reason });
+  }
+
+  /** Until the database answers and admits the reactions. */
+  async #untilReady(): Promise<void> {
+    const reactions = this.#router.reactions;
+    for (let failures = 0; !this.#stopping.signal.aborted; failures++) {
+      try {
+        await this.#holds.refresh();
+        await admitReactions(this.options.workerPool, this.#names.inbox, reactions);
+        this.#trouble = undefined;
+        return;
+      } catch (error) {
+        if (this.#trouble !== (error as Error).message) this.#logger.error(`does not start: ${(error as Error).message}`);
+        this.#trouble = (error as Error).message;
+        const wait = error instanceof UndeclaredReactionError || !isDatabaseUnavailable(error) ? 10_000 : 2_000;
+        await backOff(failures, { ceiling: wait, signal: this.#stopping.signal });
+      }
+    }
+  }
+
+  /** Every now and then: is the queue still there and bound, does it still know us, do the books balance? */
+  async #watch(): Promise<void> {
+    const interval = Math.min(10_000, this.options.booksIntervalMs);
+    while (!this.#stopping.signal.aborted) {
+      await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      await this.#checkQueue();
+      await this.#look(false);
+    }
+  }
+
+  /** Declares everything again, which costs nothing if it is there, and finds a consumer that the broker has lost. */
+  async #checkQueue(): Promise<void> {
+    const { channel } = this.#link;
+    if (!channel) return;
+    try {
+      const consumers = await declareInbox(channel, this.#names, this.#router.aggregates);
+      if (consumers === 0 && !this.#stopping.signal.aborted) this.#link.rebuild('the broker has lost the consumer');
+    } catch {
+      // The channel is closed by the error; the link says why and builds everything anew.
+    }
+  }
+
+  async #look(now: boolean): Promise<void> {
+    try {
+      await this.#holds.refresh();
+      await this.#books.look(now);
+    } catch (error) {
+      this.#logger.warn(`cannot look at the books: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** Events that crashed their consumer too often for the broker: parked, and tried again by the workers, with care. */
+function givenUp(deliveries: readonly Delivery[]): Map<Item, Failure> {
+  const error = 'the broker gave up on it: its consumer crashed, or closed its channel, too often';
+  const items = deliveries.filter((delivery) => delivery.givenUp).flatMap((delivery) => delivery.items);
+  return new Map(items.map((item) => [item, { state: 'retry', error, counts: false }]));
+}
+
+function acknowledge(channel: Channel, deliveries: readonly Delivery[]): void {
+  try {
+    channel.ack(deliveries.at(-1)!.message, true);
+  } catch (error) {
+    if (!(error instanceof IllegalOperationError)) throw error; // the channel is gone: they come again, as duplicates
+  }
+}

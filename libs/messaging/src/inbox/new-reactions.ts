@@ -1,0 +1,41 @@
+import type { Pool } from 'pg';
+import type { Reaction } from './awaited-event-bus.js';
+
+/** A reaction was added to an inbox that is past the beginning, and does not say that this is meant. */
+export class UndeclaredReactionError extends Error {
+  override readonly name = 'UndeclaredReactionError';
+}
+
+/**
+ * Remembers which reaction has been in an inbox since when.
+ *
+ * @throws {@link UndeclaredReactionError} if a new one would silently miss what happened before
+ */
+export async function admitReactions(
+  pool: Pool,
+  inbox: string,
+  reactions: readonly { type: string; aggregate: string; reaction: Reaction<object> }[],
+): Promise<void> {
+  const names = reactions.map(({ reaction }) => reaction.constructor.name);
+  const { rows } = await pool.query<{ reaction: string; type: string; aggregate: string }>(
+    `select u.reaction, u.type, u.aggregate from unnest($2::text[], $3::text[], $4::text[]) u (reaction, type, aggregate)
+     where not exists (select from messaging.reactions r where r.inbox = $1 and r.reaction = u.reaction and r.type = u.type)
+       and exists (select from messaging.inbox_streams s where s.inbox = $1 and s.aggregate = u.aggregate)`,
+    [inbox, names, reactions.map(({ type }) => type), reactions.map(({ aggregate }) => aggregate)],
+  );
+  const late = rows.filter(
+    (row) => !reactions.some(({ reaction }) => reaction.constructor.name === row.reaction && reaction.history === 'from now on'),
+  );
+  if (late.length > 0) {
+    const what = late.map(({ reaction, type }) => `${reaction} (${type})`).join(', ');
+    throw new UndeclaredReactionError(
+      `${what}: new in the inbox "${inbox}", which is past the beginning, so it would miss everything that happened before. ` +
+        `Either say that this is meant: readonly history = 'from now on'; or give it an inbox of its own, which starts from the beginning: readonly inbox = '<name>'.`,
+    );
+  }
+  await pool.query(
+    `insert into messaging.reactions (inbox, reaction, type)
+     select $1, u.* from unnest($2::text[], $3::text[]) u on conflict do nothing`,
+    [inbox, names, reactions.map(({ type }) => type)],
+  );
+}

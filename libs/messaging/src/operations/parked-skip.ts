@@ -1,0 +1,190 @@
+// Lets the gate pass over an event without applying it. Gate, books and parked events change in one transaction; the event
+// stays in its owner's log.
+import type { Database, Transaction } from '@app/database';
+import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
+import { gone, IS_HEAD, matching, showParked, sourceOf, type ParkedDetails, type ParkedFilter } from './parked-query.js';
+import { aboutOf, countBehind, missing, requireHead, type GroupEffect } from './parked-retry.js';
+
+/** In the gate: the last sequence was skipped without ever having arrived. */
+export const NEVER_ARRIVED = '00000000-0000-0000-0000-000000000000';
+
+/** Events skipped by one call. */
+const AT_MOST = 10_000;
+
+interface StreamKey {
+  inbox: string;
+  source: string;
+  epoch: string;
+  aggregate: string;
+  subject: string;
+}
+
+/**
+ * Skips one parked event: it is never applied, and its successors become due.
+ *
+ * @throws {@link OperationError} if it is not next in its stream, or has no stream
+ */
+export async function skipParked(database: Database, id: string, options: ActionOptions): Promise<Effect> {
+  const event = await showParked(database, id);
+  if (event.sequence === null) {
+    throw new OperationError('conflict', `Event ${id} belongs to no stream, nothing waits for it: parked discard ${id}`);
+  }
+  requireHead(event);
+  return perform(database, 'parked.skip', aboutOf(event), options, (tx) => skip(tx, event));
+}
+
+/** Skips the first event of every stream that matches, at most 10 000; what is behind them is tried, not skipped. */
+export async function skipGroup(database: Database, filter: ParkedFilter, options: ActionOptions): Promise<GroupEffect> {
+  const { sql, values } = matching(filter, [AT_MOST]);
+  const heads = await select<{ id: string }>(
+    database,
+    `select p.id from messaging.parked_events p where p.sequence is not null and ${sql} and ${IS_HEAD}
+     order by p.id limit $1`,
+    values,
+  );
+  const effect: GroupEffect = { affected: 0, behind: await countBehind(database, filter), refused: [] };
+  for (const { id } of heads) {
+    try {
+      effect.affected += (await skipParked(database, id, options)).affected;
+    } catch (error) {
+      if (!(error instanceof OperationError)) throw error;
+      effect.refused.push({ id, reason: error.message });
+    }
+  }
+  return effect;
+}
+
+/** A sequence that never came. */
+export interface MissingSequence {
+  source: string;
+  aggregate: string;
+  subject: string;
+  sequence: number;
+  /** Needed if the stream is known in several. */
+  inbox?: string | undefined;
+  epoch?: string | undefined;
+  /** Its page, if the owner's books count it although its log has lost it. */
+  page?: number | undefined;
+}
+
+/**
+ * Lets the gate pass over a sequence that never arrived.
+ *
+ * @throws {@link OperationError} unless it is the next one of its stream and later ones are parked behind it
+ */
+export async function skipMissing(database: Database, which: MissingSequence, options: ActionOptions): Promise<Effect> {
+  const { sequence, page } = which;
+  const stream = await streamOf(database, which);
+  const parameters = { ...stream, sequence, ...(page && { page }) };
+  return perform(database, 'parked.skip-missing', parameters, options, async (tx) => {
+    const applied = await lockGate(tx, stream);
+    if (sequence !== applied + 1) {
+      throw new OperationError('conflict', `The next one of that stream is ${applied + 1}, not ${sequence}.`);
+    }
+    const { rows } = await tx.query<{ id: string; sequence: string }>(
+      `select id, sequence from messaging.parked_events where ${STREAM} order by sequence, id limit 1`,
+      valuesOf(stream),
+    );
+    const [head] = rows;
+    if (head && Number(head.sequence) <= sequence) {
+      throw new OperationError('conflict', `Sequence ${sequence} did arrive, as parked event ${head.id}: parked skip ${head.id}`);
+    }
+    if (!head) throw new OperationError('conflict', 'Nothing waits for it: later events of the stream have not arrived, either.');
+    await advance(tx, stream, applied, sequence, NEVER_ARRIVED);
+    if (page) await count(tx, stream, page);
+    await makeDue(tx, stream, sequence + 1);
+    return { affected: 1 };
+  });
+}
+
+/** Removes an event without a stream: a foreign or an unreadable one. The audit keeps the first 10 kB of its bytes. */
+export async function discardParked(database: Database, id: string, options: ActionOptions): Promise<Effect> {
+  const event = await showParked(database, id);
+  if (event.sequence !== null) {
+    throw new OperationError('conflict', `Event ${id} belongs to a stream that waits for it: parked skip ${id}`);
+  }
+  const bytes = event.raw ?? Buffer.from(JSON.stringify(event.event));
+  const kept = { ...aboutOf(event), headers: event.headers, base64: bytes.subarray(0, 10_240).toString('base64') };
+  return perform(database, 'parked.discard', kept, options, async (tx) => {
+    const { rowCount } = await tx.query('delete from messaging.parked_events where id = $1', [id]);
+    if (rowCount === 0) throw gone(id);
+    return { affected: 1 };
+  });
+}
+
+async function skip(tx: Transaction, event: ParkedDetails): Promise<Effect> {
+  const { inbox, source, epoch, aggregate, subject } = event as ParkedDetails & StreamKey;
+  const stream = { inbox, source, epoch, aggregate, subject };
+  const sequence = event.sequence!;
+  // The gate first, as everybody does: a worker that holds it may wait for the parked row.
+  const applied = await lockGate(tx, stream);
+  if (sequence > applied + 1) throw missing({ ...event, stream: { ...event.stream!, applied } });
+  const { rowCount } = await tx.query('delete from messaging.parked_events where id = $1', [event.id]);
+  if (rowCount === 0) throw gone(event.id);
+  if (sequence === applied + 1) {
+    await advance(tx, stream, applied, sequence, event.eventId!);
+    await count(tx, stream, event.page!);
+  }
+  await makeDue(tx, stream, Math.max(applied, sequence) + 1);
+  return { affected: 1 };
+}
+
+const STREAM = 'inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and subject = $5';
+const valuesOf = ({ inbox, source, epoch, aggregate, subject }: StreamKey) => [inbox, source, epoch, aggregate, subject];
+
+/** The last sequence that went through; waits for a worker that is at it. */
+async function lockGate(tx: Transaction, stream: StreamKey): Promise<number> {
+  const { rows } = await tx.query<{ last_sequence: string }>(
+    `select last_sequence from messaging.inbox_streams where ${STREAM} for update`,
+    valuesOf(stream),
+  );
+  return Number(rows[0]?.last_sequence ?? 0);
+}
+
+async function advance(tx: Transaction, stream: StreamKey, was: number, sequence: number, eventId: string) {
+  const { rowCount } = await tx.query(
+    was === 0
+      ? `insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
+         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`
+      : `update messaging.inbox_streams set last_sequence = $6, last_event_id = $7 where ${STREAM}`,
+    [...valuesOf(stream), sequence, eventId],
+  );
+  if (rowCount === 0) throw new OperationError('conflict', 'The stream has moved on meanwhile; look again.');
+}
+
+/** The books: the gate went over one event of the page. */
+async function count(tx: Transaction, { inbox, source, epoch, aggregate }: StreamKey, page: number): Promise<void> {
+  await tx.query(
+    `insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied) values ($1, $2, $3, $4, $5, 1)
+     on conflict (inbox, source, epoch, aggregate, page) do update set applied = inbox_pages.applied + 1`,
+    [inbox, source, epoch, aggregate, page],
+  );
+}
+
+async function makeDue(tx: Transaction, stream: StreamKey, sequence: number): Promise<void> {
+  await tx.query(
+    `update messaging.parked_events set due_at = now()
+     where ${STREAM} and sequence = $6 and state in ('waiting', 'retry', 'slow') and claimed_at is null`,
+    [...valuesOf(stream), sequence],
+  );
+}
+
+async function streamOf(database: Database, which: MissingSequence): Promise<StreamKey> {
+  const { aggregate, subject, inbox = null, epoch = null } = which;
+  const source = sourceOf(which.source);
+  const found = await select<StreamKey>(
+    database,
+    `select distinct inbox, source, epoch, aggregate, subject from messaging.parked_events
+     where source = $1 and aggregate = $2 and subject = $3 and sequence is not null
+       and ($4::text is null or inbox = $4) and ($5::uuid is null or epoch = $5)`,
+    [source, aggregate, subject, inbox, epoch],
+  );
+  if (found.length === 0) {
+    throw new OperationError('not-found', `Nothing of ${source} ${aggregate} ${subject} is parked, so nothing waits for a missing event.`);
+  }
+  if (found.length > 1) {
+    const choices = found.map((stream) => `--inbox ${stream.inbox} --epoch ${stream.epoch}`).join('\n  ');
+    throw new OperationError('invalid', `That stream waits in several places; say which:\n  ${choices}`);
+  }
+  return found[0]!;
+}

@@ -1,0 +1,10 @@
+// `npm start`: from a fresh clone to a running system. Everything it needs but Node and npm it finds, installs or starts itself;
+// everything it has started it stops again. See --help.
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (Number(major) < 20 || (major === 20 && Number(minor) < 19)) {
+  console.error(`This project needs Node 20.19 or later; this is Node ${process.versions.node}.`);
+  console.error('  Install a current one from https://nodejs.org, or with a version manager: nvm install');
+  process.exit(1);
+}
+const { main } = await import('./start/main.mjs');
+await main(process.argv.slice(2));

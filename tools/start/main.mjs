@@ -1,0 +1,67 @@
+import { existsSync, statfsSync } from 'node:fs';
+import path from 'node:path';
+import { Failure, describe } from '../infrastructure/failure.mjs';
+import { dataDir, projectDir, removeAllData } from '../infrastructure/outside.mjs';
+import { requireFree } from '../infrastructure/ports.mjs';
+import { endRemembered, rememberProcessesIn } from '../infrastructure/processes.mjs';
+import { areDependenciesFresh, installDependencies } from './dependencies.mjs';
+import { takeLock } from './lock.mjs';
+import { readOptions } from './options.mjs';
+import { requireAddresses } from './servers.mjs';
+import { services } from './services.mjs';
+import { isStopping, stopAll, stopOnSignals } from './shutdown.mjs';
+import { colour, print, step, stopSpinning } from './steps.mjs';
+import { startSystem } from './system.mjs';
+
+const processList = path.join(dataDir, 'running.json');
+
+/** @param {string[]} args */
+export async function main(args) {
+  stopOnSignals();
+  try {
+    await start(args);
+  } catch (error) {
+    if (isStopping()) return;
+    stopSpinning();
+    console.error(`${colour('red', '✗')} ${describe(error)}`);
+    await stopAll();
+    process.exit(1);
+  }
+}
+
+/** @param {string[]} args */
+async function start(args) {
+  const dotEnv = path.join(projectDir, '.env');
+  if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
+  const options = readOptions(args);
+  if (options.help) return void process.stdout.write(options.help);
+  requirePlatform();
+  if (!options.infra) requireAddresses();
+  takeLock();
+  requireDisk();
+  await endRemembered(processList, print);
+  rememberProcessesIn(processList);
+  for (const { name, prefix } of services) {
+    const remedy = `npm start -- --${name}-port <port>   (or set ${prefix}_PORT)`;
+    await requireFree(options.ports[name] ?? 0, { what: name, remedy });
+  }
+  if (options.fresh) removeAllData(print, ['start.lock']);
+  if (!areDependenciesFresh()) await step('Dependencies', ({ progress }) => installDependencies(progress));
+  await startSystem(options);
+}
+
+function requirePlatform() {
+  if (process.platform !== 'win32') return;
+  throw new Failure('This does not run on Windows itself.', 'Use WSL 2, or: docker compose up --build --wait');
+}
+
+function requireDisk() {
+  const { bavail, bsize } = statfsSync(dataDir);
+  const megabytes = Math.floor((bavail * bsize) / 1e6);
+  const needed = areDependenciesFresh() ? 300 : 1000; // RabbitMQ stops taking messages below 200
+  if (megabytes >= needed) return;
+  throw new Failure(
+    `Only ${megabytes} MB of disk are free in ${dataDir}; ${needed} MB are needed.`,
+    'Free some space, then try again.',
+  );
+}

@@ -1,0 +1,82 @@
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Failure } from '../infrastructure/failure.mjs';
+import { projectDir } from '../infrastructure/outside.mjs';
+import { Rank, startProcess } from '../infrastructure/processes.mjs';
+import { entryOf } from './services.mjs';
+import { colour, print } from './steps.mjs';
+
+const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'green']);
+
+/**
+ * A service as a child process.
+ * @param {import('./services.mjs').Service} service
+ * @param {number} index
+ * @param {NodeJS.ProcessEnv} env
+ */
+export function serviceProcess(service, index, env) {
+  const { name, prefix } = service;
+  const url = addressOf(service, env);
+  const label = colour(colours[index % colours.length] ?? 'cyan', `${name.padEnd(6)} |`);
+  /** @type {import('../infrastructure/processes.mjs').Running | undefined} */
+  let child;
+  /** @type {string[] | undefined} its lines, held back until all services are ready */
+  let held = [];
+  const onLine = (/** @type {string} */ line) => (held ? void held.push(line) : print(`${label} ${line}`));
+
+  return {
+    name,
+    prefix,
+    url,
+    exited: () => child?.exited,
+    async start() {
+      const args = ['--enable-source-maps', path.join(projectDir, entryOf(service))];
+      child = await startProcess(process.execPath, args, { cwd: projectDir, env, onLine, rank: Rank.service });
+    },
+    async stop() {
+      await child?.stop();
+    },
+    /** Resolves when it can work; throws at once if it ends instead. */
+    async ready() {
+      const deadline = Date.now() + 60_000;
+      while (!(await isReady(url))) {
+        if (child?.exit) {
+          const { code, signal } = await child.exited;
+          throw new Failure(`${name} ended (${signal ?? `code ${code}`}) before it was ready. ${lastWords(held)}`);
+        }
+        if (Date.now() > deadline) {
+          throw new Failure(`${name} was not ready after a minute. ${lastWords(held)}`, `Look at ${url}/health/ready`);
+        }
+        await delay(50);
+      }
+    },
+    showOutput() {
+      const lines = held ?? [];
+      held = undefined;
+      for (const line of lines) onLine(line);
+    },
+  };
+}
+
+/**
+ * @param {import('./services.mjs').Service} service
+ * @param {NodeJS.ProcessEnv} env
+ */
+function addressOf({ prefix }, { HOST: host = '', ...env }) {
+  const everywhere = ['', '0.0.0.0', '::', '127.0.0.1'].includes(host);
+  return `http://${everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${env[`${prefix}_PORT`]}`;
+}
+
+/** @param {string} url */
+async function isReady(url) {
+  try {
+    const response = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(3000) });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string[] | undefined} lines */
+const lastWords = (lines) => (lines?.length ? `Its last words:\n${lines.slice(-25).join('\n')}` : 'It said nothing.');

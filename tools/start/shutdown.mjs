@@ -1,0 +1,48 @@
+import { Rank, endEverything, killEverything } from '../infrastructure/processes.mjs';
+import { colour, print, stopSpinning } from './steps.mjs';
+
+/** @type {Map<number, (() => Promise<unknown>)[]>} */
+const stops = new Map(Object.values(Rank).map((rank) => [rank, []]));
+let since = 0;
+
+export const isStopping = () => since > 0;
+
+/**
+ * @param {number} rank lower ones are stopped first
+ * @param {() => Promise<unknown>} stop
+ */
+export const onStop = (rank, stop) => stops.get(rank)?.push(stop);
+
+/** Stops what was started, services before servers, and then whatever is still there. */
+export async function stopAll() {
+  since ||= performance.now();
+  stopSpinning();
+  for (const rank of Object.values(Rank)) {
+    await Promise.allSettled((stops.get(rank) ?? []).map((stop) => stop()));
+  }
+  await endEverything();
+}
+
+/** Ctrl-C and the like: in good order the first time, by force the second time. */
+export function stopOnSignals() {
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
+    process.on(signal, () => void onSignal());
+  // a closed terminal is no reason to fail: a signal comes with it
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+async function onSignal() {
+  if (since > 0) {
+    // npm passes a Ctrl-C on to us that the terminal has sent to us already
+    if (performance.now() - since < 1000) return;
+    await killEverything();
+    print('Killed.');
+    process.exit(130);
+  }
+  since = performance.now();
+  stopSpinning();
+  print(colour('gray', '\nStopping … (Ctrl-C again: at once, by force)'));
+  await stopAll();
+  print(`Stopped in ${((performance.now() - since) / 1000).toFixed(1)} s. The data are in .data/ for the next start.`);
+  process.exit(0);
+}

@@ -1,0 +1,95 @@
+import { Rank } from '../infrastructure/processes.mjs';
+import { banner } from './banner.mjs';
+import { build, isBuilt } from './build.mjs';
+import { findDatabases, findRabbitMq } from './servers.mjs';
+import { serviceProcess } from './service-process.mjs';
+import { services } from './services.mjs';
+import { onStop } from './shutdown.mjs';
+import { print, step } from './steps.mjs';
+import { supervise } from './supervise.mjs';
+import { watch } from './watch.mjs';
+
+/** @typedef {ReturnType<typeof import('./options.mjs').readOptions>} Options */
+
+/**
+ * Starts everything, and returns when it works.
+ * @param {Options} options
+ */
+export async function startSystem(options) {
+  const [broker, databases, watchers] = await allOrFailure([
+    findRabbitMq(options).then((found) => keep('RabbitMQ', found)),
+    findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls)),
+    allOrFailure(services.map((service) => makeProgram(service, options.watch))),
+  ]);
+  const env = environment(options, databases, broker.url);
+  const running = services.map((service, index) => serviceProcess(service, index, env));
+  onStop(Rank.service, () => Promise.all(running.map(({ stop }) => stop())));
+  await step('Services', async ({ result }) => {
+    await Promise.all(running.map((service) => service.start()));
+    await Promise.all(running.map((service) => service.ready()));
+    result(running.map(({ name, url }) => `${name} on port ${new URL(url).port}`).join(', '));
+  });
+  running.forEach((service, index) => {
+    const { restart, stop } = supervise(service.name, service);
+    onStop(Rank.service, stop);
+    watchers[index]?.(restart);
+    service.showOutput();
+  });
+  print(banner({ urls: Object.fromEntries(running.map(({ name, url }) => [name, url])), broker }));
+}
+
+/**
+ * Waits for all, also when one fails, so that none is left half-way.
+ * @template {readonly unknown[]} T
+ * @param {[...{ [K in keyof T]: Promise<T[K]> }]} promises
+ * @returns {Promise<T>}
+ */
+async function allOrFailure(promises) {
+  await Promise.allSettled(promises);
+  return /** @type {Promise<any>} */ (Promise.all(promises));
+}
+
+/**
+ * Stops a server with the rest, if it is ours, and starts it again if it ends by itself.
+ * @template {{ stop: () => Promise<unknown>, start?: () => Promise<unknown>, exited?: Promise<any> | undefined }} S
+ * @param {string} name
+ * @param {S} server
+ * @returns {S}
+ */
+function keep(name, server) {
+  const { start } = server;
+  const stop = start ? supervise(name, { exited: () => server.exited, start, stop: server.stop }).stop : server.stop;
+  onStop(Rank.server, stop);
+  return server;
+}
+
+/**
+ * @param {import('./services.mjs').Service} service
+ * @param {boolean} isWatched
+ * @returns {Promise<((changed: () => Promise<void>) => void) | undefined>}
+ */
+async function makeProgram(service, isWatched) {
+  const title = `Build of ${service.name}`;
+  if (isWatched) return step(title, () => watch(service));
+  if (!isBuilt(service)) await step(title, () => build(service));
+  return undefined;
+}
+
+/**
+ * What the services find in their environment; what is set already wins where it is only a preference.
+ * @param {Options} options
+ * @param {Record<string, string>} databases
+ * @param {string} rabbitmqUrl
+ * @returns {NodeJS.ProcessEnv}
+ */
+function environment({ ports }, databases, rabbitmqUrl) {
+  return {
+    HOST: '127.0.0.1',
+    LOG_FORMAT: 'pretty',
+    ...(process.stdout.isTTY && !process.env.NO_COLOR && { FORCE_COLOR: '1' }),
+    ...process.env,
+    ...Object.fromEntries(services.map(({ name, prefix }) => [`${prefix}_PORT`, String(ports[name])])),
+    ...databases,
+    RABBITMQ_URL: rabbitmqUrl,
+  };
+}

@@ -1,0 +1,44 @@
+import { projectDir } from '../infrastructure/outside.mjs';
+import { Rank, startProcess } from '../infrastructure/processes.mjs';
+import { hashOfOutput, nestCommand } from './build.mjs';
+import { colour, print } from './steps.mjs';
+
+/**
+ * Builds a service and goes on building it whenever its sources change.
+ * @param {import('./services.mjs').Service} service
+ * @returns {Promise<(changed: () => Promise<void>) => void>} once it is built: takes what to do when the result is another one
+ */
+export async function watch(service) {
+  const label = colour('gray', `${service.name.padEnd(6)} | build:`);
+  /** @type {(() => Promise<void>) | undefined} */
+  let changed;
+  let built = '';
+  /** @type {(value: void) => void} */
+  let firstBuilt = () => {};
+  const first = new Promise((resolve) => (firstBuilt = resolve));
+
+  const finished = () => {
+    const now = hashOfOutput(service);
+    if (changed && now !== built) {
+      print(`${label} ${service.name} has changed, restarting it`);
+      void changed();
+    }
+    built = now;
+    firstBuilt();
+  };
+  const onLine = (/** @type {string} */ line) => {
+    if (/Found 0 errors/.test(line)) finished();
+    else if (/error|^\s|^$/i.test(line) || /Found \d+ error/.test(line)) print(`${label} ${line}`);
+  };
+  const compiler = await startProcess(process.execPath, [...nestCommand(service), '--watch', '--preserveWatchOutput'], {
+    cwd: projectDir,
+    env: process.env,
+    onLine,
+    rank: Rank.service,
+  });
+  void compiler.exited.then(
+    ({ signal }) => signal || print(`${label} the compiler has ended; changes go unnoticed from now on`),
+  );
+  await Promise.race([first, compiler.exited]);
+  return (callback) => (changed = callback);
+}
