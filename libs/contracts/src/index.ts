@@ -7,5 +7,5 @@ export {
   type EventClass,
   type EventDefinition,
 } from './event.js';
-export { contracts, findContract } from './registry.js';
+export { contracts, findContract, registerContracts } from './registry.js';
 export * from './users/index.js';
