@@ -21,5 +21,3 @@ create table messaging.pauses (
 
 -- For counting by state without reading the events.
 create index parked_events_state on messaging.parked_events (state, parked_at);
--- Events of paused reactions, to be found when the reaction is resumed.
-create index parked_events_paused on messaging.parked_events (id) where state = 'waiting' and due_at = 'infinity';

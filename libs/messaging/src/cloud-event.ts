@@ -20,15 +20,25 @@ const count = z
 
 const uuid = z.uuid().transform((text) => text.toLowerCase());
 
+// Postgres stores neither NUL nor half of a surrogate pair: an attribute with one could be neither applied nor parked.
+const unstorable = /\0|\p{Surrogate}/gu;
+const attribute = z
+  .string()
+  .max(200)
+  .refine((value) => value.search(unstorable) < 0, { error: 'holds a character that cannot be stored' });
+
+/** `message` as Postgres can store it. */
+export const storable = (message: string): string => message.replaceAll(unstorable, '\ufffd');
+
 const shared = {
   specversion: z.literal('1.0'),
-  id: z.string().min(1).max(200),
-  source: z.string().min(1).max(200),
-  type: z.string().min(1).max(200),
-  time: z.string().optional(),
-  correlationid: z.string().max(200).optional(),
-  causationid: z.string().max(200).optional(),
-  traceparent: z.string().max(200).optional(),
+  id: attribute.min(1),
+  source: attribute.min(1),
+  type: attribute.min(1),
+  time: attribute.optional(),
+  correlationid: attribute.optional(),
+  causationid: attribute.optional(),
+  traceparent: attribute.optional(),
   data: z.unknown(),
 };
 
@@ -36,13 +46,13 @@ const shared = {
 const loggedEvent = z.object({
   ...shared,
   id: uuid,
-  subject: z.string().min(1).max(200),
+  subject: attribute.min(1),
   sequence: count,
   epoch: uuid,
   page: count,
   position: count,
 });
-const foreignEvent = z.object({ ...shared, subject: z.string().max(200).optional() });
+const foreignEvent = z.object({ ...shared, subject: attribute.optional() });
 
 export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' };
 export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' };
@@ -89,6 +99,9 @@ export function encode(row: LogRow, source: string): string {
 /** Why a message cannot be read. It is set aside with its raw bytes. */
 export class UnreadableMessageError extends Error {
   override readonly name = 'UnreadableMessageError';
+  constructor(reason: string) {
+    super(storable(reason)); // it may quote the message
+  }
 }
 
 interface RawMessage {
@@ -139,19 +152,34 @@ function parse(content: Buffer): unknown {
   } catch (error) {
     throw new UnreadableMessageError(`not valid JSON: ${(error as Error).message}`);
   }
-  // Both checks walk the whole value, so a cheap look at the text decides whether they are needed.
-  if (text.includes('__proto__') || text.includes('constructor') || /(?:[[{][^[\]{}]*){32}/.test(text)) inspect(body);
+  if (depthOf(content) > MAX_DEPTH) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
+  // Walks the whole value, so a cheap look at the text decides whether that is needed.
+  if (/__proto__|constructor|\\u/.test(text)) inspect(body);
   return body;
 }
 
-function inspect(value: unknown, depth = 0): void {
+/** How deep the brackets of a JSON text nest. */
+function depthOf(json: Buffer): number {
+  let depth = 0;
+  let deepest = 0;
+  let inText = false;
+  for (let i = 0; i < json.length; i++) {
+    const byte = json[i];
+    if (byte === 0x22) inText = !inText;
+    else if (inText) i += byte === 0x5c ? 1 : 0; // an escaped quote does not end the text
+    else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth);
+    else if (byte === 0x5d || byte === 0x7d) depth--;
+  }
+  return deepest;
+}
+
+function inspect(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
-  if (depth > MAX_DEPTH) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
   for (const [key, child] of Object.entries(value)) {
     if (key === '__proto__' || (key === 'constructor' && typeof child === 'object')) {
       throw new UnreadableMessageError(`the key "${key}" is not allowed`);
     }
-    inspect(child, depth + 1);
+    inspect(child);
   }
 }
 

@@ -36,8 +36,6 @@ export async function createHttpApp(
     // Longer than the idle time-out of common load balancers (60 s), so that it is they who close.
     keepAliveTimeout: 65_000,
     requestTimeout: 30_000,
-    // On close, idle connections end at once and running requests finish.
-    forceCloseConnections: 'idle',
     clientErrorHandler: answerClientError,
     frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) =>
       sendProblem(problemOf(error), request, reply),

@@ -2,7 +2,7 @@
 // lost if its queue is deleted. Written in the transaction of the batch that met them.
 import type { OpenTransaction } from '@app/database';
 import { parseEventType } from '@app/contracts';
-import type { Envelope } from '../cloud-event.js';
+import { storable, type Envelope } from '../cloud-event.js';
 import { retryDelay, type Failure, type Item, type ParkedState } from './item.js';
 
 /** What is done with an item that does not go through. */
@@ -90,8 +90,8 @@ function toRow({ item, failure }: Parking): ParkedRow {
     state: failure.state === 'retry' && delay === null ? 'dead' : failure.state,
     attempts,
     due_in: delay,
-    error: failure.error || null,
-    body: JSON.stringify(withoutKind(envelope)).replaceAll('\\u0000', '\\ufffd'),
+    error: failure.error ? storable(failure.error) : null,
+    body: JSON.stringify(withoutKind(envelope)),
   };
 }
 

@@ -3,7 +3,7 @@
 import { connectionSettings } from '@app/database';
 import { Client } from 'pg';
 
-const LOCK_KEY = 'messaging.relay';
+export const RELAY_LOCK_KEY = 'messaging.relay';
 const PING_EVERY_MS = 3_000;
 /** A stopped process keeps its sockets alive; only silence tells (measured: TCP keepalive does not free it in 20 s). */
 const SILENCE = '10s';
@@ -26,7 +26,7 @@ export class RelayLock {
       await client.query(`set idle_session_timeout = '${SILENCE}'`);
       const { rows } = await client.query<{ locked: boolean }>(
         'select pg_try_advisory_lock(hashtextextended($1, 0)) as locked',
-        [LOCK_KEY],
+        [RELAY_LOCK_KEY],
       );
       if (rows[0]?.locked) return new RelayLock(client);
     } catch (error) {

@@ -1,10 +1,12 @@
 // A connection with one channel, kept alive as a unit: whatever breaks – socket, channel, consumer, topology – the link
 // is closed and built anew, with growing random delays, for ever. It never throws at its owner and never ends the process.
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
-import { connect, type Channel, type ChannelModel, type ConfirmChannel } from 'amqplib';
+import type { Channel, ChannelModel, ConfirmChannel } from 'amqplib';
 import { backOff } from './backoff.js';
+import { BrokerConnection } from './broker-connection.js';
+import { explain } from './explain.js';
 
 export type LinkState = 'connecting' | 'connected' | 'blocked' | 'stopped';
 
@@ -15,6 +17,7 @@ export interface LinkStatus {
 }
 
 interface LinkOptions<C extends Channel> {
+  /** Tried in turn. */
   urls: readonly string[];
   service: string;
   /** What the connection is for; shown in the management UI: `orders@host:pid consumer`. */
@@ -24,11 +27,6 @@ interface LinkOptions<C extends Channel> {
   setUp: (channel: C) => Promise<void>;
 }
 
-/** 3 missed heartbeats = a dead peer is found after 15–20 s. */
-const HEARTBEAT_SECONDS = 6;
-const CONNECT_TIMEOUT_MS = 5_000;
-/** A close that takes longer (blocked or half-open socket) is cut. */
-const CLOSE_TIMEOUT_MS = 1_000;
 /** A link that held this long was healthy: the next delay is short again. */
 const HEALTHY_AFTER_MS = 10_000;
 
@@ -36,8 +34,9 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
   readonly #logger: Logger;
   readonly #stopping = new AbortController();
   #status: LinkStatus = { state: 'connecting', reason: 'not connected yet' };
+  #connection: BrokerConnection | undefined;
   #channel: C | undefined;
-  #model: ChannelModel | undefined;
+  #proven = false;
   #running: Promise<void> | undefined;
 
   constructor(private readonly options: LinkOptions<C>) {
@@ -61,83 +60,84 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
     this.#running ??= this.#keepAlive();
   }
 
+  /** Takes a second at most, in whatever state it is; nothing is left open. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#close();
+    await this.#connection?.close();
     await this.#running;
     this.#become({ state: 'stopped' });
   }
 
   /** Closes what there is and builds it anew. */
   rebuild(reason: string): void {
-    if (this.#channel) this.#logger.warn(`${reason}; connecting again`);
-    void this.#close();
+    this.#connection?.blame(reason);
+    void this.#connection?.close();
+  }
+
+  /** The link does what it is for: the next delay is short, however soon it breaks. */
+  proven(): void {
+    this.#proven = true;
   }
 
   async #keepAlive(): Promise<void> {
-    for (let attempt = 0; !this.#stopping.signal.aborted; attempt++) {
-      const since = Date.now();
-      const reason = await this.#live(attempt);
-      if (this.#stopping.signal.aborted) break;
-      if (Date.now() - since > HEALTHY_AFTER_MS) attempt = 0;
-      this.#become({ state: 'connecting', reason });
-      await backOff(attempt, { signal: this.#stopping.signal });
-    }
-  }
-
-  /** One life of the link. Resolves, when it is over, with the reason. */
-  async #live(attempt: number): Promise<string> {
-    let reason = 'connection closed';
-    try {
-      const model = await this.#connect(attempt);
-      this.#model = model;
-      const closed = once(model, 'close').catch(() => {});
-      model.on('error', (error: Error) => (reason = explain(error)));
-      model.on('blocked', (why: string) => this.#become({ state: 'blocked', reason: `RabbitMQ blocks publishers: ${why}` }));
-      model.on('unblocked', () => this.#become({ state: 'connected' }));
-      try {
-        if (this.#stopping.signal.aborted) return reason;
-        const channel = await orClosed(this.options.open(model), closed);
-        channel.on('error', (error: Error) => (reason = explain(error)));
-        channel.on('close', () => void this.#close());
-        await orClosed(this.options.setUp(channel), closed);
-        this.#channel = channel;
-        this.#become({ state: 'connected' });
-        await closed;
-      } finally {
-        this.#channel = undefined;
-        await this.#close();
-      }
-    } catch (error) {
-      if (reason === 'connection closed') reason = explain(error as Error);
-    }
-    return reason;
-  }
-
-  async #connect(attempt: number): Promise<ChannelModel> {
     const { urls, service, purpose } = this.options;
-    const url = new URL(urls[attempt % urls.length]!);
-    url.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
-    return connect(url.href, {
-      noDelay: true,
-      keepAlive: true,
-      timeout: CONNECT_TIMEOUT_MS,
-      clientProperties: { connection_name: `${BrokerLink.tag(service)} ${purpose}` },
-    });
+    let failures = 0;
+    for (let life = 0; !this.#stopping.signal.aborted; life++) {
+      const since = Date.now();
+      this.#proven = false;
+      const reason = await this.#live(urls[life % urls.length]!, `${BrokerLink.tag(service)} ${purpose}`);
+      if (this.#stopping.signal.aborted) break;
+      this.#become({ state: 'connecting', reason });
+      failures = this.#proven || Date.now() - since > HEALTHY_AFTER_MS ? 0 : failures + 1;
+      // Every node of a cluster gets its turn before the delay grows.
+      await backOff(Math.floor(failures / urls.length), { signal: this.#stopping.signal });
+    }
   }
 
-  async #close(): Promise<void> {
-    const model = this.#model;
-    if (!model) return;
-    this.#model = undefined;
-    const cut = setTimeout(() => socketOf(model).destroy(), CLOSE_TIMEOUT_MS);
+  /** One life of the link. Resolves, when it is over and its socket gone, with the reason. */
+  async #live(url: string, name: string): Promise<string> {
+    let connection: BrokerConnection | undefined;
     try {
-      await model.close();
-    } catch {
-      socketOf(model).destroy(); // it was closing or closed already
+      connection = await BrokerConnection.open(url, name, this.#stopping.signal);
+      this.#connection = connection;
+      if (!this.#stopping.signal.aborted) await this.#use(connection);
+    } catch (error) {
+      if (!connection) return explain(error as Error);
+      connection.blame(error as Error);
     } finally {
-      clearTimeout(cut);
+      this.#channel = undefined;
+      await connection?.close();
+      this.#connection = undefined;
     }
+    return connection.reason;
+  }
+
+  /** Until it closes. */
+  async #use(connection: BrokerConnection): Promise<void> {
+    const { model } = connection;
+    let blocked: LinkStatus | undefined;
+    const tell = () => {
+      if (blocked) this.#become(blocked);
+      else if (this.#channel) this.#become({ state: 'connected' });
+    };
+    model.on('blocked', (why: string) => {
+      blocked = { state: 'blocked', reason: `RabbitMQ blocks publishers: ${why}` };
+      tell();
+    });
+    model.on('unblocked', () => {
+      blocked = undefined;
+      tell();
+    });
+    const channel = await connection.orClosed(this.options.open(model));
+    channel.on('error', (error: Error) => connection.blame(error));
+    channel.on('close', () => {
+      this.#channel = undefined;
+      void connection.close();
+    });
+    await connection.orClosed(this.options.setUp(channel));
+    this.#channel = channel;
+    tell();
+    await connection.closed;
   }
 
   #become(status: LinkStatus): void {
@@ -154,32 +154,3 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
 /** A confirm channel for publishing. */
 export const openConfirmChannel = (model: ChannelModel): Promise<ConfirmChannel> =>
   model.createConfirmChannel({ highWaterMark: 4096 });
-
-async function orClosed<T>(work: Promise<T>, closed: Promise<unknown>): Promise<T> {
-  work.catch(() => {}); // if the connection dies first, nobody else listens
-  return Promise.race([
-    work,
-    closed.then(() => {
-      throw new Error('the connection was closed while it was being set up');
-    }),
-  ]);
-}
-
-const socketOf = (model: ChannelModel) =>
-  (model.connection as unknown as { stream: { destroy(): void } }).stream;
-
-/** The broker's error with its remedy, where there is one. */
-function explain(error: Error): string {
-  const message = error instanceof AggregateError ? String(error.errors[0]) : error.message;
-  if (message.includes('PRECONDITION_FAILED') || message.includes('PRECONDITION-FAILED')) {
-    return `${message}. A queue or exchange of that name exists with other settings: delete it in the management UI (nothing is lost, events are replayed from the log) or restore its settings`;
-  }
-  if (message.includes('ACCESS_REFUSED') || message.includes('403')) {
-    return `${message}. Check user, password and permissions in RABBITMQ_URL`;
-  }
-  if (message.includes('NOT_ALLOWED')) return `${message}. Check the virtual host in RABBITMQ_URL`;
-  if (/ECONNREFUSED|ENOTFOUND|ETIMEDOUT|EHOSTUNREACH/.test(message)) {
-    return `${message}. Is RabbitMQ running, and does RABBITMQ_URL point to it?`;
-  }
-  return message;
-}

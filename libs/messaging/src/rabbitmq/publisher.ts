@@ -7,14 +7,32 @@ import { declareExchange } from './topology.js';
 /** A broker that does not answer for this long, although it does not block us, is given up. */
 const CONFIRM_TIMEOUT_MS = 15_000;
 
-/** The broker refused the message (nack) or the channel closed before it answered. */
+/**
+ * - `nacked`: a queue refused it, others may have it;
+ * - `lost`: the channel closed before the broker answered; `cause` says why, if the broker did;
+ * - `unsendable`: it cannot be put into AMQP frames at all.
+ */
+export type PublishFailure = 'nacked' | 'lost' | 'unsendable';
+
+/** The message may have arrived or not. */
 export class PublishFailedError extends Error {
   override readonly name = 'PublishFailedError';
+  constructor(
+    readonly kind: PublishFailure,
+    override readonly cause?: Error & { code?: unknown },
+  ) {
+    super(cause ? `${kind}: ${cause.message}` : kind);
+  }
 }
 
 export class Publisher {
   readonly link: BrokerLink<ConfirmChannel>;
-  readonly #returned = new Set<string>();
+  /** When each message was sent that the broker has not answered yet, oldest first. */
+  readonly #unanswered = new Set<{ since: number }>();
+  #returned = new Set<string>();
+  #closedBy: Error | undefined;
+  #unblockedAt = 0;
+  #watching = false;
 
   constructor(urls: readonly string[], service: string, purpose = 'publisher') {
     this.link = new BrokerLink<ConfirmChannel>({
@@ -23,11 +41,15 @@ export class Publisher {
       purpose,
       open: openConfirmChannel,
       setUp: async (channel) => {
+        this.#closedBy = undefined;
+        this.#returned = new Set();
         // The broker returns an unroutable message before it confirms it.
         channel.on('return', ({ properties }) => this.#returned.add(String(properties.messageId)));
+        channel.on('error', (error: Error) => (this.#closedBy = error));
         await declareExchange(channel, service);
       },
     });
+    this.link.on('state', () => (this.#unblockedAt = Date.now()));
   }
 
   get status(): LinkStatus {
@@ -38,23 +60,43 @@ export class Publisher {
   publish(exchange: string, key: string, body: Buffer, options: Options.Publish & { messageId: string }) {
     return new Promise<'routed' | 'unroutable'>((resolve, reject) => {
       const { channel } = this.link;
-      if (!channel) return reject(new PublishFailedError('not connected'));
-      let timer = setTimeout(onTimeout, CONFIRM_TIMEOUT_MS, this.link);
-      function onTimeout(link: BrokerLink<ConfirmChannel>) {
-        // A blocked broker says so; waiting is right then.
-        if (link.status.state === 'blocked') timer = setTimeout(onTimeout, CONFIRM_TIMEOUT_MS, link);
-        else link.rebuild(`no confirm within ${CONFIRM_TIMEOUT_MS / 1000} s`);
-      }
-      const onConfirm = (error: unknown) => {
-        clearTimeout(timer);
-        if (error) return reject(new PublishFailedError('refused or lost', { cause: error }));
-        resolve(this.#returned.delete(options.messageId) ? 'unroutable' : 'routed');
+      if (!channel) return reject(new PublishFailedError('lost', this.#closedBy));
+      const sent = { since: Date.now() };
+      const returned = this.#returned;
+      const onAnswer = (error: Error | null) => {
+        this.#unanswered.delete(sent);
+        if (error === null) {
+          this.link.proven();
+          resolve(returned.delete(options.messageId) ? 'unroutable' : 'routed');
+        } else {
+          const nacked = error.message === 'message nacked';
+          reject(new PublishFailedError(nacked ? 'nacked' : 'lost', nacked ? error : this.#closedBy));
+        }
       };
       try {
-        channel.publish(exchange, key, body, { ...options, mandatory: true, persistent: true }, onConfirm);
+        channel.publish(exchange, key, body, { ...options, mandatory: true, persistent: true }, onAnswer);
       } catch (error) {
-        onConfirm(error); // the channel closed in this very moment
+        const closing = (error as Error).name === 'IllegalOperationError';
+        return reject(new PublishFailedError(closing ? 'lost' : 'unsendable', error as Error));
       }
+      this.#unanswered.add(sent);
+      this.#watch(CONFIRM_TIMEOUT_MS);
     });
+  }
+
+  /** One timer for all: a timer for each message costs more than the message. */
+  #watch(ms: number): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    setTimeout(() => {
+      this.#watching = false;
+      const [oldest] = this.#unanswered;
+      if (!oldest) return;
+      const waited = Date.now() - Math.max(oldest.since, this.#unblockedAt);
+      // A blocked broker says so; waiting is right then.
+      const left = this.link.status.state === 'blocked' ? CONFIRM_TIMEOUT_MS : CONFIRM_TIMEOUT_MS - waited;
+      if (left <= 0) this.link.rebuild(`no confirm within ${CONFIRM_TIMEOUT_MS / 1000} s`);
+      this.#watch(left > 0 ? left : CONFIRM_TIMEOUT_MS);
+    }, ms).unref();
   }
 }

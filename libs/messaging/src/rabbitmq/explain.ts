@@ -1,0 +1,31 @@
+/** The broker's error with its remedy, where there is one. */
+export function explain(error: Error): string {
+  const cause: unknown = error instanceof AggregateError ? error.errors[0] : error;
+  const message = cause instanceof Error ? cause.message || cause.name : String(cause);
+  const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
+  return remedy ? `${message}. ${remedy}` : message;
+}
+
+const REMEDIES: [RegExp, string][] = [
+  [
+    /message size/,
+    'An event is larger than the broker allows: it is set aside, or raise max_message_size in its configuration',
+  ],
+  [
+    /PRECONDITION[_-]FAILED/,
+    'A queue or exchange of that name exists with other settings: delete it in the management UI (nothing is lost, events are replayed from the log) or restore its settings',
+  ],
+  [/NOT_ALLOWED|not found.*vhost|vhost.*(not found|down)/, 'Check the virtual host in RABBITMQ_URL: it must exist, and the user must be allowed to use it'],
+  [
+    /Login was refused|ACCESS_REFUSED - Login/,
+    'Check user and password in RABBITMQ_URL',
+  ],
+  [
+    /ACCESS[_-]REFUSED/,
+    'The user in RABBITMQ_URL needs configure, write and read permission: rabbitmqctl set_permissions -p <vhost> <user> ".*" ".*" ".*"',
+  ],
+  [
+    /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ECONNRESET|closed abruptly/,
+    'Is RabbitMQ running, and does RABBITMQ_URL point to it?',
+  ],
+];
