@@ -9,7 +9,7 @@ export class SubscriptionsController {
   constructor(private readonly reactions: EventBus) {}
 
   @EventPattern<string>(UserRegistered.type)
-  userRegistered(@Payload() event: UserRegistered) {
-    return this.reactions.publish(event);
+  async userRegistered(@Payload() event: UserRegistered): Promise<void> {
+    await this.reactions.publish(event);
   }
 }

@@ -38,7 +38,9 @@ describe('event()', () => {
     'refuses the name %s',
     (name) => {
       expect(parseEventType(name)).toBeUndefined();
-      expect(() => event(name, { subject: 'id', data: { id: z.string() }, example: { id: '1' } })).toThrow(/not <owner>/);
+      expect(() => event(name, { subject: 'id', data: { id: z.string() }, example: { id: '1' } })).toThrow(
+        /not <owner>/,
+      );
     },
   );
 

@@ -129,7 +129,8 @@ export async function runTransaction<Schema, Result>(
     if (tx.failure) throw tx.failure.cause;
     const { command } = await client.query('COMMIT');
     // After a failed statement COMMIT "succeeds" with the tag ROLLBACK.
-    if (command !== 'COMMIT') throw new RolledBackError('Postgres rolled the transaction back: a statement had failed.');
+    if (command !== 'COMMIT')
+      throw new RolledBackError('Postgres rolled the transaction back: a statement had failed.');
     tx.committed();
     return result;
   } catch (error) {

@@ -1,4 +1,11 @@
-export { connectionSettings, Database, openPool, RolledBackError, runTransaction, type DatabaseOptions } from './database.js';
+export {
+  connectionSettings,
+  Database,
+  openPool,
+  RolledBackError,
+  runTransaction,
+  type DatabaseOptions,
+} from './database.js';
 export { DatabaseModule } from './database.module.js';
 export {
   isAftermath,

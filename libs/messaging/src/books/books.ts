@@ -44,6 +44,8 @@ export class Books {
   /** One pull at a time for each aggregate of each epoch. */
   readonly #pulls = new Map<string, Pull>();
   readonly #suspects = new Set<string>();
+  /** The page that was pulled last, per aggregate. */
+  readonly #tried = new Map<string, { page: number; attempts: number; notBefore: number }>();
   #unbalanced = new Map<string, number>();
   #replayed = 0;
 
@@ -86,13 +88,18 @@ export class Books {
         `page ${fork.page} of ${fork.aggregate} holds ${-fork.missing} event(s) fewer than were applied: the log of ${source} was restored to an older state, or events were forged`,
       );
     } else if (beyond) {
-      await this.holds.hold(source, beyond, `the log of ${source} ends before what was already balanced: it was restored to an older state`);
+      await this.holds.hold(
+        source,
+        beyond,
+        `the log of ${source} ends before what was already balanced: it was restored to an older state`,
+      );
     }
-    for (const group of groups(balances)) await this.#settle(source, group, answer);
+    let progress = false;
+    for (const group of groups(balances)) if (await this.#settle(source, group, answer)) progress = true;
     const wrong = balances.filter(({ missing }) => missing !== 0);
     this.#unbalanced.set(source, wrong.length);
     if (!answer.more) await this.#closeUpTo(answer, wrong);
-    if (answer.more && this.#pulls.size === 0) await this.look(true);
+    if (answer.more && progress && this.#pulls.size === 0) await this.look(true);
   }
 
   /** A chunk has come and is applied. */
@@ -110,7 +117,8 @@ export class Books {
     } else await this.#request(pull);
   }
 
-  async #settle(source: string, pages: readonly Balance[], { settled }: BooksAnswer): Promise<void> {
+  /** Folds what balances, pulls what is lost. @returns whether any page balanced */
+  async #settle(source: string, pages: readonly Balance[], { settled }: BooksAnswer): Promise<boolean> {
     const { epoch, aggregate } = pages[0]!;
     const wrong = pages.findIndex(({ missing }) => missing !== 0);
     const balanced = wrong < 0 ? pages : pages.slice(0, wrong);
@@ -118,17 +126,31 @@ export class Books {
       await fold(this.pool, { inbox: this.options.inbox, source, epoch, aggregate }, balanced.at(-1)!.page);
     }
     const key = `${source} ${epoch} ${aggregate}`;
-    if (wrong < 0 || this.#pulls.has(key) || this.holds.reasonFor(source, epoch)) return;
+    if (wrong < 0) this.#tried.delete(key);
+    if (wrong < 0 || this.#pulls.has(key) || this.holds.reasonFor(source, epoch)) return balanced.length > 0;
     const lost = pages.slice(wrong).filter((page) => page.missing > 0 && this.#isLost(key, page.page, settled));
-    if (lost.length === 0) return;
+    if (lost.length === 0 || !this.#mayPull(key, lost[0]!.page)) return balanced.length > 0;
     const run = adjacent(lost, pages);
     const owner = ownerOf(source);
     const request = { queue: this.options.queue, epoch, aggregate, after: run[0]!.first - 1, upTo: run.at(-1)!.last };
     const missing = run.reduce((sum, page) => sum + page.missing, 0);
-    this.#logger.warn(`${missing} event(s) of ${aggregate} are missing in ${run.length} page(s); pulling them from the log of ${owner}`);
+    this.#logger.warn(
+      `${missing} event(s) of ${aggregate} are missing in ${run.length} page(s); pulling them from the log of ${owner}`,
+    );
     const pull = { owner, request, deadline: 0, attempts: 0 };
     this.#pulls.set(key, pull);
     await this.#request(pull);
+    return balanced.length > 0;
+  }
+
+  /** A page that did not balance although it was pulled is pulled again later and later: its log may have a hole. */
+  #mayPull(key: string, page: number): boolean {
+    const before = this.#tried.get(key);
+    const attempts = before?.page === page ? before.attempts : 0;
+    if (attempts > 0 && Date.now() < before!.notBefore) return false;
+    const wait = Math.min(300_000, this.options.intervalMs * 2 ** Math.min(attempts, 10));
+    this.#tried.set(key, { page, attempts: attempts + 1, notBefore: Date.now() + wait });
+    return true;
   }
 
   /** Nothing of the other aggregates is missing up to the last settled page, whether they have events in it or not. */

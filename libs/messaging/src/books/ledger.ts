@@ -24,7 +24,12 @@ where p.page > coalesce(b.balanced_page, 0)
 order by p.epoch, p.aggregate, p.page`;
 
 /** Compares settled pages that are not balanced yet, in the order of the log. */
-export async function compare(pool: Pool, inbox: string, source: string, pages: readonly BooksPage[]): Promise<Balance[]> {
+export async function compare(
+  pool: Pool,
+  inbox: string,
+  source: string,
+  pages: readonly BooksPage[],
+): Promise<Balance[]> {
   if (pages.length === 0) return [];
   const { rows } = await pool.query<Record<keyof Balance, string>>(COMPARE, [inbox, source, JSON.stringify(pages)]);
   return rows.map((row) => ({

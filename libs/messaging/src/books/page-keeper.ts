@@ -60,7 +60,9 @@ async function untilEnded(pool: Pool, signal?: AbortSignal): Promise<void> {
     const still = await pool.query<{ running: boolean }>(STILL_RUNNING, [running]);
     if (!still.rows[0]!.running) return;
     if (Date.now() > giveUpAt) {
-      throw new PageNotSettledError(`a transaction has been open for more than ${PATIENCE_MS / 1000} s; end it (pg_stat_activity), or the books stay open`);
+      throw new PageNotSettledError(
+        `a transaction has been open for more than ${PATIENCE_MS / 1000} s; end it (pg_stat_activity), or the books stay open`,
+      );
     }
     await pause(POLL_MS, signal);
   }

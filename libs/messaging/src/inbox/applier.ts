@@ -76,7 +76,7 @@ export class Applier {
   /** One round: true if it was committed; false if `failures` (or a smaller batch) must be taken into account first. */
   async #try(items: readonly Item[], failures: Map<Item, Failure>, limitMs: number): Promise<boolean> {
     let contention = 0;
-    for (let careful = false; ; ) {
+    for (let careful = false; ;) {
       try {
         await this.#attempt(items, failures, careful, limitMs);
         return true;
@@ -167,7 +167,8 @@ export class Applier {
   }
 
   #judge(item: Item, error: unknown): Failure {
-    if (error instanceof SlowReactionError && !item.parked) return { state: 'slow', error: error.message, counts: false };
+    if (error instanceof SlowReactionError && !item.parked)
+      return { state: 'slow', error: error.message, counts: false };
     const counts = !isContention(error);
     const { envelope, parked } = item;
     this.#logger.error(
@@ -269,7 +270,8 @@ async function withinLimit(tx: Transaction, what: string, limitMs: number, work:
 function blame(planned: readonly Planned[], results: readonly PromiseSettledResult<void>[]): void {
   const failures = new Map<Item, unknown>();
   results.forEach((result, index) => {
-    if (result.status === 'rejected' && !isConsequence(result.reason)) failures.set(planned[index]!.item, result.reason);
+    if (result.status === 'rejected' && !isConsequence(result.reason))
+      failures.set(planned[index]!.item, result.reason);
   });
   for (const error of failures.values()) if (isDatabaseUnavailable(error) || isContention(error)) throw error;
   if (failures.size > 0) throw new ReactionsFailedError(failures);

@@ -81,7 +81,8 @@ export class AwaitedEventBus extends EventBus {
   async #react(event: IEvent): Promise<void> {
     const { inbox } = (currentContext()?.event ?? {}) as { inbox?: InboxName };
     const reactions = this.reactionsTo(event.constructor, inbox);
-    if (reactions.length === 0) throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
+    if (reactions.length === 0)
+      throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
     for (const reaction of reactions) await reaction.handle(event);
     this.subject$.next(event); // sagas and observers
   }

@@ -27,7 +27,11 @@ export class CrashGuard {
       const crashes = rows[0]!.attempts - 1;
       const failures = new Map<Item, Failure>();
       if (crashes >= MAX_CRASHES) {
-        failures.set(item, { state: 'retry', error: `${crashes} processes died while they applied this event`, counts: true });
+        failures.set(item, {
+          state: 'retry',
+          error: `${crashes} processes died while they applied this event`,
+          counts: true,
+        });
       }
       await this.applier.apply([item], this.limitMs, failures);
       await this.pool.query(FORGET, key);

@@ -32,7 +32,7 @@ export function takeDeliveries(
   dead: string,
 ): Delivery[] {
   const deliveries: Delivery[] = [];
-  for (let taken = 0; taken < events && buffer.length > 0; ) {
+  for (let taken = 0; taken < events && buffer.length > 0;) {
     if (isSuspect(buffer[0]!) && deliveries.length > 0) break;
     const delivery = read(buffer.shift()!, isLogged, dead);
     deliveries.push(delivery);
@@ -50,13 +50,17 @@ function read(message: ConsumeMessage, isLogged: (source: string) => boolean, de
     if (control) return { ...delivery, ...control, suspect: false };
     return { ...delivery, items: decode(message, isLogged).map((envelope) => ({ envelope })) };
   } catch (error) {
-    if (!(error instanceof UnreadableMessageError)) throw error;
-    return { ...delivery, unreadable: error.message };
+    // Whatever it is: the message must not stop those behind it.
+    return { ...delivery, unreadable: (error as Error).message };
   }
 }
 
 /** Answers come through an owner's replay exchange, and from nowhere else. */
-function readControl({ fields, properties, content }: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {
+function readControl({
+  fields,
+  properties,
+  content,
+}: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {
   const schema = { [BOOKS_ANSWER]: booksAnswer, [CHUNK_END]: chunkEnd }[String(properties.type)];
   if (!schema || !fields.exchange.endsWith('.replay')) return undefined;
   try {

@@ -141,7 +141,8 @@ export class Gate {
       fresh.length === 0 ? 0 : this.#put(tx, INSERT, fresh),
       known.length === 0 ? 0 : this.#put(tx, UPDATE, known, [known.map(({ was }) => was)]),
     ]);
-    if (counts[0] !== fresh.length || counts[1] !== known.length) throw new StaleGateError('the gate was moved by somebody else');
+    if (counts[0] !== fresh.length || counts[1] !== known.length)
+      throw new StaleGateError('the gate was moved by somebody else');
   }
 
   async #put(tx: OpenTransaction, sql: string, streams: Stream[], more: unknown[] = []): Promise<number> {
@@ -160,8 +161,12 @@ export class Gate {
 export type GatedEvent = LoggedEvent & { aggregate: string };
 
 /** One string per stream. */
-export const keyOf = ({ source, epoch, aggregate, subject }: Pick<Stream, 'source' | 'epoch' | 'aggregate' | 'subject'>) =>
-  `${source} ${epoch} ${aggregate} ${subject}`;
+export const keyOf = ({
+  source,
+  epoch,
+  aggregate,
+  subject,
+}: Pick<Stream, 'source' | 'epoch' | 'aggregate' | 'subject'>) => `${source} ${epoch} ${aggregate} ${subject}`;
 
 const arrays = (streams: readonly Stream[]) => [
   streams.map(({ source }) => source),

@@ -46,13 +46,14 @@ export class InboxServer extends Server implements CustomTransportStrategy {
     const { roles, service, databaseUrl: url, rabbitmqUrls, booksIntervalMs = BOOKS_INTERVAL_MS } = this.options;
     if (!roles.has('inbox') && !roles.has('workers')) return callback();
     const settings = connectionSettings({ url, applicationName: `${service} inbox` });
-    const pool = openPool({ ...settings, max: 4, pipeline: true } as never);
+    const pool = openPool({ ...settings, max: 4, pipeline: true });
     const workerPool = openPool({
       ...settings,
       application_name: `${service} workers`,
       max: 6,
       statement_timeout: WORKER_STATEMENT_MS,
       query_timeout: WORKER_STATEMENT_MS + 500,
+      idle_in_transaction_session_timeout: WORKER_STATEMENT_MS + 10_000,
     });
     const publisher = new Publisher(rabbitmqUrls, service, 'requests');
     const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));

@@ -69,7 +69,12 @@ export class Inbox {
     this.#router = new Router(handlers, bus, name);
     this.#holds = new Holds(inbox, workerPool);
     const aggregates = this.#router.aggregates;
-    this.#books = new Books({ inbox, queue, aggregates, intervalMs: booksIntervalMs }, workerPool, publisher, this.#holds);
+    this.#books = new Books(
+      { inbox, queue, aggregates, intervalMs: booksIntervalMs },
+      workerPool,
+      publisher,
+      this.#holds,
+    );
     const isCatchingUp = this.#books.isCatchingUp.bind(this.#books);
     const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp };
     this.#applier = new Applier(pool, applierOptions);
@@ -185,8 +190,7 @@ export class Inbox {
 
   async #setAside({ content, properties, fields }: ConsumeMessage, reason: string): Promise<void> {
     this.#logger.error(`a message from "${fields.exchange}" (${fields.routingKey}) is set aside: ${reason}`);
-    const { headers, contentType, messageId, appId, type } = properties;
-    const about = { exchange: fields.exchange, routingKey: fields.routingKey, contentType, messageId, appId, type, headers };
+    const about = { exchange: fields.exchange, routingKey: fields.routingKey, properties };
     await parkUnreadable(this.options.pool, this.#names.inbox, { content, headers: about, reason });
   }
 
@@ -200,7 +204,8 @@ export class Inbox {
         this.#trouble = undefined;
         return;
       } catch (error) {
-        if (this.#trouble !== (error as Error).message) this.#logger.error(`does not start: ${(error as Error).message}`);
+        if (this.#trouble !== (error as Error).message)
+          this.#logger.error(`does not start: ${(error as Error).message}`);
         this.#trouble = (error as Error).message;
         const wait = error instanceof UndeclaredReactionError || !isDatabaseUnavailable(error) ? 10_000 : 2_000;
         await backOff(failures, { ceiling: wait, signal: this.#stopping.signal });

@@ -24,7 +24,10 @@ export async function admitReactions(
     [inbox, names, reactions.map(({ type }) => type), reactions.map(({ aggregate }) => aggregate)],
   );
   const late = rows.filter(
-    (row) => !reactions.some(({ reaction }) => reaction.constructor.name === row.reaction && reaction.history === 'from now on'),
+    (row) =>
+      !reactions.some(
+        ({ reaction }) => reaction.constructor.name === row.reaction && reaction.history === 'from now on',
+      ),
   );
   if (late.length > 0) {
     const what = late.map(({ reaction, type }) => `${reaction} (${type})`).join(', ');

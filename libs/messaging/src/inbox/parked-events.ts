@@ -50,7 +50,8 @@ export async function park(tx: OpenTransaction, inbox: string, parkings: readonl
   const fresh = parkings.filter(({ item }) => !item.parked);
   await Promise.all([
     fresh.length > 0 && tx.query(PARK, [inbox, JSON.stringify(fresh.map(toRow))]),
-    known.length > 0 && tx.query(PARK_AGAIN, [JSON.stringify(known.map((k) => ({ id: k.item.parked!.id, ...toRow(k) })))]),
+    known.length > 0 &&
+      tx.query(PARK_AGAIN, [JSON.stringify(known.map((k) => ({ id: k.item.parked!.id, ...toRow(k) })))]),
   ]);
 }
 

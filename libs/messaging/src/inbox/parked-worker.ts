@@ -98,7 +98,7 @@ export class ParkedWorker {
 
   async #run(): Promise<void> {
     await this.#tryIncompatibleAgain();
-    for (let failures = 0; !this.#stopping.signal.aborted; ) {
+    for (let failures = 0; !this.#stopping.signal.aborted;) {
       try {
         const found = await this.#round();
         failures = 0;
@@ -112,7 +112,7 @@ export class ParkedWorker {
 
   /** A new version of the service may understand what the old one did not. */
   async #tryIncompatibleAgain(): Promise<void> {
-    for (let failures = 0; !this.#stopping.signal.aborted; ) {
+    for (let failures = 0; !this.#stopping.signal.aborted;) {
       try {
         const again = `update messaging.parked_events set due_at = now() where inbox = $1 and state = 'incompatible'`;
         await this.pool.query(again, [this.inbox]);
@@ -124,7 +124,9 @@ export class ParkedWorker {
   }
 
   async #isEmpty(): Promise<boolean> {
-    const { rowCount } = await this.pool.query('select from messaging.parked_events where inbox = $1 limit 1', [this.inbox]);
+    const { rowCount } = await this.pool.query('select from messaging.parked_events where inbox = $1 limit 1', [
+      this.inbox,
+    ]);
     return rowCount === 0;
   }
 

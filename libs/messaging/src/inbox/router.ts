@@ -47,7 +47,10 @@ export class Router {
   /** Where `envelope` goes. Its payload is validated only if somebody reacts to it. */
   route({ type, data }: Envelope): Route {
     const handler = this.#handlers.get(type);
-    if (!handler) return this.#knowsOtherVersion(type) ? incompatible(`this version of the service does not know ${type}`) : { kind: 'ignore' };
+    if (!handler)
+      return this.#knowsOtherVersion(type)
+        ? incompatible(`this version of the service does not know ${type}`)
+        : { kind: 'ignore' };
     const contract = findContract(type);
     if (!contract) return { kind: 'react', handler, event: data as object, keys: undefined };
     try {
