@@ -1,3 +1,4 @@
+import type { MigrationSet } from '@app/database';
 import { Logger, type DynamicModule, type LoggerService, type Type } from '@nestjs/common';
 
 import { ConfigurationError, loadConfig, portVariable, type ServiceConfig } from './config.js';
@@ -14,6 +15,8 @@ export interface ServiceOptions extends About {
   /** The port if `<SERVICE>_PORT` does not say otherwise. */
   port: number;
   module: Type | DynamicModule;
+  /** Its tables; default: those of messaging, and the files in `apps/<service>/migrations`. */
+  migrations?: readonly MigrationSet[];
 }
 
 /** `EX_CONFIG` of sysexits.h. */
@@ -31,7 +34,7 @@ export async function bootstrap(options: ServiceOptions, process: ServiceProcess
   Logger.overrideLogger(logger);
   const lifecycle = new Lifecycle(config, logger, process);
   try {
-    await untilMigrated(config, logger);
+    await untilMigrated(config, logger, options.migrations);
     const app = await createHttpApp(options.module, config, options);
     await app.init();
     await listenToEvents(app);

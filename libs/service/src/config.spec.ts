@@ -27,7 +27,7 @@ function file(content: string): string {
 
 describe('the configuration of a service', () => {
   it('needs nothing but its database', () => {
-    expect(load({ USERS_DATABASE_URL: databaseUrl })).toEqual({
+    expect(load({ USERS_DATABASE_URL: databaseUrl })).toMatchObject({
       service: 'users',
       port: 3000,
       host: '127.0.0.1',

@@ -62,6 +62,7 @@ describe('health, metrics and documentation', () => {
   it('document the API as OpenAPI 3.1', async () => {
     const document = (await app.inject('/openapi.json')).json<{ components: { schemas: object }; paths: object }>();
     expect(document).toMatchObject({ openapi: '3.1.0', info: { title: 'Things' } });
+    expect(JSON.stringify(document)).not.toContain(String(Number.MAX_SAFE_INTEGER));
     expect(document.components.schemas).toMatchObject({
       Thing: {
         type: 'object',

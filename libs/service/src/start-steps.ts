@@ -14,11 +14,15 @@ export const serviceMigrations = (service: string): MigrationSet[] => [
 ];
 
 /** Brings the service's tables up to date; waits for the database if it is still starting. */
-export async function untilMigrated({ service, databaseUrl }: ServiceConfig, logger: LoggerService): Promise<void> {
+export async function untilMigrated(
+  { service, databaseUrl }: ServiceConfig,
+  logger: LoggerService,
+  migrations: readonly MigrationSet[] = serviceMigrations(service),
+): Promise<void> {
   const giveUpAt = Date.now() + PATIENCE_MS;
   for (let waited = false; ; waited = true) {
     try {
-      return await migrate(databaseUrl, serviceMigrations(service));
+      return await migrate(databaseUrl, migrations);
     } catch (error) {
       if (!isDatabaseUnavailable(error) || Date.now() > giveUpAt) throw error;
       const wait = `waits for the database (up to ${PATIENCE_MS / 1000} s): ${(error as Error).message}`;

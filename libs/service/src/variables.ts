@@ -109,7 +109,8 @@ export function variablesOf(service: string, defaults: { port: number }) {
     }),
     booksIntervalMs: variable({
       name: 'BOOKS_INTERVAL_MS',
-      meaning: 'Milliseconds between two looks at whether every event has arrived; loss is healed within a few times that.',
+      meaning:
+        'Milliseconds between two looks at whether every event has arrived; loss is healed within a few times that.',
       default: '15000',
       example: '15000',
       schema: wholeNumber(100, 600_000),
