@@ -65,7 +65,7 @@ export async function stopTestInfrastructure() {
 async function removeWhatKilledRunsLeft() {
   for (const place of [dataDir, ...outsideFolders()].filter((folder) => existsSync(folder))) {
     for (const name of readdirSync(place)) {
-      const pid = /^test-(\d+)/.exec(name)?.[1];
+      const pid = /^test-(\d+)(?:-|$)/.exec(name)?.[1];
       if (!pid || isAlive(Number(pid))) continue;
       await endRemembered(path.join(place, name, 'running.json'), () => {});
       rmSync(path.join(place, name), { recursive: true, force: true, maxRetries: 5 });

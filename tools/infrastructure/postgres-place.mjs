@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Failure } from './failure.mjs';
 import { dataDir, installation, makeOutsideFolder } from './outside.mjs';
-import { run } from './processes.mjs';
+import { run } from './commands.mjs';
 
 /** @typedef {{ uid: number, gid: number } | undefined} Account undefined: the user who runs us */
 /** @typedef {{ bin: string, dir: string, account: Account }} Place */

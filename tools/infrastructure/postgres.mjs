@@ -12,7 +12,8 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Failure, asFailure } from './failure.mjs';
 import { freePort, isFree, requireFree } from './ports.mjs';
-import { run, startProcess } from './processes.mjs';
+import { run } from './commands.mjs';
+import { startProcess } from './processes.mjs';
 import { findPlace } from './postgres-place.mjs';
 import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
 

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from './failure.mjs';
-import { run } from './processes.mjs';
+import { run } from './commands.mjs';
 
 /** Where package managers put what PATH may not show to an ordinary user. */
 const usualFolders = [

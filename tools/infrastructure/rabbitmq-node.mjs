@@ -3,7 +3,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import path from 'node:path';
 import { Failure } from './failure.mjs';
 import { answers, freePort, isFree, requireFree } from './ports.mjs';
-import { Rank, run, startProcess } from './processes.mjs';
+import { run } from './commands.mjs';
+import { Rank, startProcess } from './processes.mjs';
 import { searchPath, which } from './rabbitmq-install.mjs';
 import { apiAnswers } from './rabbitmq-probe.mjs';
 import { configuration, environment, inherited } from './rabbitmq-settings.mjs';
@@ -27,7 +28,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   const name = nameOf(dir);
   for (const folder of ['home', 'data', 'log']) mkdirSync(file(folder), { recursive: true });
 
-  await stopLeftoverNode(dir, log);
+  await stopLeftoverNode(dir, log); // it may hold the ports
   const ports = await choosePorts(wanted, recall(file('ports.json')));
   writeFileSync(file('ports.json'), JSON.stringify(ports));
   writeCookie(file('home/.erlang.cookie'));
@@ -43,6 +44,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   let isRunning = false;
   const start = async () => {
     for (const former of processes) await former.kill9(); // after a crash, the port mapper
+    await stopLeftoverNode(dir, log);
     const logFile = file('log/console.log');
     writeFileSync(logFile, '');
     const mapper = await startPortMapper(ports.epmd, env, logFile);

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Failure } from './failure.mjs';
 import { installation, projectDir } from './outside.mjs';
 import { answers } from './ports.mjs';
-import { run } from './processes.mjs';
+import { run } from './commands.mjs';
 import { canInstallRabbitMq, findRabbitMq, installRabbitMq, waysToRabbitMq } from './rabbitmq-install.mjs';
 import { startPrivateNode, stopLeftoverNode } from './rabbitmq-node.mjs';
 import { api, apiAnswers, logIn } from './rabbitmq-probe.mjs';
@@ -48,7 +48,7 @@ export async function startOwnRabbitMq({ dataDir, ports, log, statisticsMs }) {
     await node.kill9();
     rmSync(dataDir, { recursive: true, force: true, maxRetries: 10 });
   };
-  return Object.assign(node, { where: 'private node', remove });
+  return Object.assign(node, { where: `node of our own, localhost:${node.ports.amqp}`, remove });
 }
 
 /**

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
-import { run } from '../infrastructure/processes.mjs';
+import { run } from '../infrastructure/commands.mjs';
 import { entryOf } from './services.mjs';
 
 /** @typedef {import('./services.mjs').Service} Service */
@@ -30,7 +31,8 @@ export async function build(service) {
     cwd: projectDir,
     env: process.env,
   });
-  if (code !== 0) throw new Failure(`${service.name} could not be built:\n${`${stdout}${stderr}`.trim()}`);
+  if (code !== 0)
+    throw new Failure(`${service.name} could not be built:\n${stripVTControlCharacters(`${stdout}${stderr}`).trim()}`);
   writeFileSync(stampOf(service), hash);
 }
 

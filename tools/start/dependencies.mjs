@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
-import { run } from '../infrastructure/processes.mjs';
+import { run } from '../infrastructure/commands.mjs';
 
 /** @typedef {{ version?: string, optional?: boolean, link?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Package */
 
@@ -34,15 +34,21 @@ function isForOtherMachines({ optional, os, cpu, libc }) {
   return libc !== undefined || !includes(os, process.platform) || !includes(cpu, process.arch) || (!os && !cpu);
 }
 
+/**
+ * @param {...string} args
+ * @returns {[string, ...string[]]} the command; when npm has started us, that very npm
+ */
+export function npm(...args) {
+  const { npm_execpath: script } = process.env;
+  return script?.endsWith('.js') ? [process.execPath, script, ...args] : ['npm', ...args];
+}
+
 /** @param {(text: string) => void} progress */
 export async function installDependencies(progress) {
   const total = new Set(Object.keys(packagesOf('package-lock.json')).map((name) => name.split('node_modules/')[1]))
     .size;
   const count = setInterval(() => progress(`${Math.min(99, Math.round((countPackages() / total) * 100))} %`), 500);
-  // started by npm, we find the very same npm here; its path is a JavaScript file
-  const { npm_execpath: npm } = process.env;
-  const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  const args = [...first, 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  const [command, ...args] = npm('ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error');
   const { code, stdout, stderr } = await run(command, args, { cwd: projectDir, env: process.env });
   clearInterval(count);
   if (code !== 0)

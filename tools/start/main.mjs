@@ -10,7 +10,7 @@ import { readOptions } from './options.mjs';
 import { requireAddresses } from './servers.mjs';
 import { services } from './services.mjs';
 import { isStopping, stopAll, stopOnSignals } from './shutdown.mjs';
-import { colour, print, step, stopSpinning } from './steps.mjs';
+import { colour, print, step, endSteps } from './steps.mjs';
 import { startSystem } from './system.mjs';
 
 const processList = path.join(dataDir, 'running.json');
@@ -22,7 +22,7 @@ export async function main(args) {
     await start(args);
   } catch (error) {
     if (isStopping()) return;
-    stopSpinning();
+    endSteps();
     console.error(`${colour('red', '✗')} ${describe(error)}`);
     await stopAll();
     process.exit(1);

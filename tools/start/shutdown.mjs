@@ -1,5 +1,5 @@
 import { Rank, endEverything, killEverything } from '../infrastructure/processes.mjs';
-import { colour, print, stopSpinning } from './steps.mjs';
+import { colour, print, endSteps } from './steps.mjs';
 
 /** @type {Map<number, (() => Promise<unknown>)[]>} */
 const stops = new Map(Object.values(Rank).map((rank) => [rank, []]));
@@ -16,7 +16,7 @@ export const onStop = (rank, stop) => stops.get(rank)?.push(stop);
 /** Stops what was started, services before servers, and then whatever is still there. */
 export async function stopAll() {
   since ||= performance.now();
-  stopSpinning();
+  endSteps();
   for (const rank of Object.values(Rank)) {
     await Promise.allSettled((stops.get(rank) ?? []).map((stop) => stop()));
   }
@@ -27,8 +27,20 @@ export async function stopAll() {
 export function stopOnSignals() {
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
     process.on(signal, () => void onSignal());
+  stopWithNpm();
   // a closed terminal is no reason to fail: a signal comes with it
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+}
+
+/** A SIGTERM for npm ends npm and the shell between us, and never reaches us. */
+function stopWithNpm() {
+  const parent = process.ppid;
+  if (!process.env.npm_lifecycle_event) return;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    if (since === 0) void onSignal();
+  }, 250).unref();
 }
 
 async function onSignal() {
@@ -40,7 +52,7 @@ async function onSignal() {
     process.exit(130);
   }
   since = performance.now();
-  stopSpinning();
+  endSteps();
   print(colour('gray', '\nStopping … (Ctrl-C again: at once, by force)'));
   await stopAll();
   print(`Stopped in ${((performance.now() - since) / 1000).toFixed(1)} s. The data are in .data/ for the next start.`);

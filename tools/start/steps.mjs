@@ -6,6 +6,7 @@ const frames = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '
 /** @type {Map<string, { since: number, progress: string }>} */
 const running = new Map();
 let frame = 0;
+let ended = false;
 /** @type {NodeJS.Timeout | undefined} */
 let spinner;
 
@@ -40,9 +41,10 @@ export async function step(title, work) {
   try {
     const value = await work(tell);
     running.delete(title);
-    print(
-      `${colour('green', '✓')} ${title}${outcome && `: ${outcome}`} ${colour('gray', `(${seconds(state.since)})`)}`,
-    );
+    if (!ended)
+      print(
+        `${colour('green', '✓')} ${title}${outcome && `: ${outcome}`} ${colour('gray', `(${seconds(state.since)})`)}`,
+      );
     return value;
   } catch (error) {
     running.delete(title);
@@ -60,12 +62,18 @@ export function print(line) {
 }
 
 function spin() {
-  if (!isTerminal) return;
+  if (!isTerminal || ended) return;
   spinner ??= setInterval(() => {
     frame += 1;
     eraseMovingLine();
     drawMovingLine();
   }, 100).unref();
+}
+
+/** Steps that end from now on are not worth a line: the program is stopping, or has failed. */
+export function endSteps() {
+  ended = true;
+  stopSpinning();
 }
 
 export function stopSpinning() {

@@ -1,3 +1,4 @@
+import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
 import { hashOfOutput, nestCommand } from './build.mjs';
@@ -28,7 +29,7 @@ export async function watch(service) {
   };
   const onLine = (/** @type {string} */ line) => {
     if (/Found 0 errors/.test(line)) finished();
-    else if (/error|^\s|^$/i.test(line) || /Found \d+ error/.test(line)) print(`${label} ${line}`);
+    else if (line.trim() && !/Starting compilation|File change detected/.test(line)) print(`${label} ${line}`);
   };
   const compiler = await startProcess(process.execPath, [...nestCommand(service), '--watch', '--preserveWatchOutput'], {
     cwd: projectDir,
@@ -36,9 +37,11 @@ export async function watch(service) {
     onLine,
     rank: Rank.service,
   });
-  void compiler.exited.then(
-    ({ signal }) => signal || print(`${label} the compiler has ended; changes go unnoticed from now on`),
-  );
+  void compiler.exited.then((exit) => {
+    if (!exit.signal) print(`${label} the compiler has ended; changes go unnoticed from now on`);
+  });
   await Promise.race([first, compiler.exited]);
+  if (!built)
+    throw new Failure(`The compiler for ${service.name} has ended.`, `Look at: npx nest build ${service.name}`);
   return (callback) => (changed = callback);
 }

@@ -15,6 +15,8 @@ export interface DatabaseOptions {
   applicationName: string;
   /** Connections at most; default 16. */
   poolSize?: number;
+  /** How long a statement may take, in ms; default 4 000. */
+  statementTimeoutMs?: number;
 }
 
 /** COMMIT was answered with something else: Postgres rolled back, because a statement had failed. */
@@ -30,13 +32,13 @@ const ATTEMPTS = 3;
  * socket or a lost lock an error. Order: lock < statement < query, so that the server speaks first.
  * A request on a half-open connection fails within 5 s.
  */
-export const connectionSettings = ({ url, applicationName }: DatabaseOptions): PoolConfig => ({
+export const connectionSettings = ({ url, applicationName, statementTimeoutMs = 4_000 }: DatabaseOptions): PoolConfig => ({
   connectionString: url,
   application_name: applicationName,
   connectionTimeoutMillis: 3_000,
   lock_timeout: 3_000,
-  statement_timeout: 4_000,
-  query_timeout: 4_500,
+  statement_timeout: statementTimeoutMs,
+  query_timeout: statementTimeoutMs + 500,
   idle_in_transaction_session_timeout: 30_000,
   keepAlive: true,
 });
@@ -103,10 +105,12 @@ export class Database<Schema = unknown> {
   }
 }
 
-/** A pool whose idle connections may break without taking the process down. */
+/** A pool whose connections may break without taking the process down, idle or in use. */
 export function openPool(config: PoolConfig): Pool {
   const pool = new Pool(config);
   pool.on('error', () => {}); // an idle connection died; the pool has already dropped it
+  // One that is in use has no listener of the pool's: without this one, the end of its backend is an uncaught exception.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 

@@ -121,7 +121,9 @@ export function decode(message: RawMessage, isLogged: (source: string) => boolea
     throw new UnreadableMessageError(`${content.length} bytes are more than the ${MAX_MESSAGE_BYTES} allowed`);
   }
   if (typeof properties.contentEncoding === 'string' && !/^(utf-?8|identity)?$/i.test(properties.contentEncoding)) {
-    throw new UnreadableMessageError(`content encoding "${properties.contentEncoding}" is not supported; send plain JSON`);
+    throw new UnreadableMessageError(
+      `content encoding "${properties.contentEncoding}" is not supported; send plain JSON`,
+    );
   }
   const attributes = binaryAttributes(properties.headers);
   const body = parse(content);
@@ -166,7 +168,8 @@ function depthOf(json: Buffer): number {
   for (let i = 0; i < json.length; i++) {
     const byte = json[i];
     if (byte === 0x22) inText = !inText;
-    else if (inText) i += byte === 0x5c ? 1 : 0; // an escaped quote does not end the text
+    else if (inText)
+      i += byte === 0x5c ? 1 : 0; // an escaped quote does not end the text
     else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth);
     else if (byte === 0x5d || byte === 0x7d) depth--;
   }

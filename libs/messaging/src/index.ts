@@ -3,9 +3,15 @@ import { projectFolder, type MigrationSet } from '@app/database';
 export { AwaitedEventBus, type Reaction } from './inbox/awaited-event-bus.js';
 export { InboxServer } from './inbox/inbox-server.js';
 export { MessagingModule } from './messaging.module.js';
+export * as operations from './operations/index.js';
+export { Pauses } from './operations/pauses.js';
 export type { MessagingOptions, MessagingRole } from './options.js';
-export { EventRefusedError, Outbox } from './outbox/outbox.js';
+export { Outbox } from './outbox/outbox.js';
+export { EventRefusedError, EventTooLargeError } from './outbox/recordable.js';
 export { Relay } from './outbox/relay.js';
+export { listUnpublishable, releaseUnpublishable, type Unpublishable } from './outbox/unpublishable.js';
+export { TimerWorker } from './timers/timer-worker.js';
+export { Timers, type Due } from './timers/timers.js';
 
 /** The tables of this library, for every service's own database. */
 export const messagingMigrations: MigrationSet = {

@@ -11,9 +11,14 @@ import { CqrsModule, EventBus } from '@nestjs/cqrs';
 import { ReplayServer } from './books/replay-server.js';
 import { AwaitedEventBus } from './inbox/awaited-event-bus.js';
 import { InboxServer } from './inbox/inbox-server.js';
+import { MetricsCollector } from './operations/metrics-collector.js';
+import { OperationsDatabase, Pauses } from './operations/pauses.js';
+import { ReactionWatch } from './operations/reaction-watch.js';
 import { MESSAGING_OPTIONS, type MessagingOptions } from './options.js';
 import { Outbox } from './outbox/outbox.js';
 import { Relay } from './outbox/relay.js';
+import { TimerWorker } from './timers/timer-worker.js';
+import { Timers } from './timers/timers.js';
 
 type MessagingModuleOptions = Pick<FactoryProvider<MessagingOptions>, 'useFactory' | 'inject'>;
 
@@ -27,8 +32,10 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
   constructor(
     @Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions,
     private readonly relay: Relay,
+    private readonly timers: TimerWorker,
     private readonly replay: ReplayServer,
     private readonly inbox: InboxServer,
+    private readonly pauses: Pauses,
   ) {}
 
   static forRootAsync(options: MessagingModuleOptions): DynamicModule {
@@ -41,14 +48,22 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
         { provide: AwaitedEventBus, useExisting: EventBus },
         Outbox,
         Relay,
+        Timers,
+        TimerWorker,
         ReplayServer,
         InboxServer,
+        OperationsDatabase,
+        Pauses,
+        ReactionWatch,
+        MetricsCollector,
       ],
-      exports: [MESSAGING_OPTIONS, Outbox, Relay, InboxServer],
+      exports: [MESSAGING_OPTIONS, Outbox, Relay, Timers, TimerWorker, InboxServer, Pauses],
     };
   }
 
-  onApplicationBootstrap(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    await this.pauses.start();
+    if (this.options.roles.has('workers')) this.timers.start();
     if (!this.options.roles.has('relay')) return;
     this.relay.start();
     this.replay.start();
@@ -56,12 +71,13 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
 
   // Before HTTP closes: from here on the queue keeps what arrives.
   async beforeApplicationShutdown(): Promise<void> {
-    await Promise.all([this.inbox.close(), this.replay.stop()]);
+    await Promise.all([this.inbox.close(), this.replay.stop(), this.timers.stop()]);
   }
 
   // After the last request: its event may still go out, and is in the outbox in any case.
   async onApplicationShutdown(): Promise<void> {
     await this.relay.stop();
+    await this.pauses.stop();
   }
 }
 

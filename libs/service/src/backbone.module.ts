@@ -1,8 +1,9 @@
 import { Database, DatabaseModule } from '@app/database';
-import { InboxServer, MessagingModule, Relay, type MessagingRole } from '@app/messaging';
+import { InboxServer, MessagingModule, Pauses, Relay, type MessagingRole } from '@app/messaging';
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { ServiceConfig } from './config.js';
 import { HealthRegistry, type Health } from './health.js';
+import { OpsModule } from './ops.module.js';
 
 /** What a service stands on: its database, its part in the exchange of events, and their health checks. */
 @Module({
@@ -25,6 +26,7 @@ import { HealthRegistry, type Health } from './health.js';
         roles: roles as ReadonlySet<string> as ReadonlySet<MessagingRole>,
       }),
     }),
+    OpsModule,
   ],
 })
 export class BackboneModule implements OnModuleInit {
@@ -34,6 +36,7 @@ export class BackboneModule implements OnModuleInit {
     private readonly database: Database,
     private readonly relay: Relay,
     private readonly inbox: InboxServer,
+    private readonly pauses: Pauses,
   ) {}
 
   onModuleInit(): void {
@@ -41,9 +44,16 @@ export class BackboneModule implements OnModuleInit {
       await this.database.ping();
       return { status: 'up' };
     });
+    this.health.register('pauses', () => this.pausesHealth());
     // Without a broker the service goes on working and events wait in the outbox: degraded, not down.
     if (this.config.roles.has('relay')) this.health.register('relay', () => this.relayHealth());
     if (this.config.roles.has('inbox')) this.health.register('inbox', () => this.inboxHealth());
+  }
+
+  private pausesHealth(): Health {
+    const paused = this.pauses.all;
+    if (paused.length === 0) return { status: 'up' };
+    return { ...degraded(paused.map(({ scope, by, reason }) => `${scope} is paused by ${by}: ${reason}`).join('; ')), paused };
   }
 
   private relayHealth(): Health {

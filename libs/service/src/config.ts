@@ -14,6 +14,8 @@ export abstract class ServiceConfig {
   abstract readonly rabbitmqUrls: string[];
   abstract readonly roles: ReadonlySet<Role>;
   abstract readonly booksIntervalMs: number;
+  /** `undefined`: /ops is closed. */
+  abstract readonly opsToken: string | undefined;
   abstract readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
   abstract readonly logFormat: 'auto' | 'pretty' | 'json';
   abstract readonly shutdownTimeoutMs: number;

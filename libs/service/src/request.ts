@@ -33,7 +33,7 @@ export function enterContext(request: FastifyRequest, reply: FastifyReply, done:
 }
 
 const logger = new Logger('Http');
-const operational = /^\/(?:health|metrics|docs)(?:\/|$)|^\/openapi\.json$/;
+const operational = /^\/(?:health|metrics|docs|ops)(?:\/|$)|^\/openapi\.json$/;
 
 /** One line per finished request; probes, scrapes and documentation only at `debug`. */
 export function logRequests(fastify: FastifyInstance): void {

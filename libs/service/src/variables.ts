@@ -57,6 +57,13 @@ const roles = z
   })
   .transform((names): ReadonlySet<Role> => new Set(names as Role[]));
 
+const opsToken = z
+  .string()
+  .refine((text) => text === 'off' || /^[\x21-\x7e]{16,200}$/.test(text), {
+    error: 'must have 16 to 200 characters without spaces, or be off',
+  })
+  .transform((text) => (text === 'off' ? undefined : text));
+
 /** `shipping` → `SHIPPING`, `order-history` → `ORDER_HISTORY`: how the variables of one service begin. */
 export const prefixOf = (service: string): string => service.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_');
 
@@ -114,6 +121,14 @@ export function variablesOf(service: string, defaults: { port: number }) {
       default: '15000',
       example: '15000',
       schema: wholeNumber(100, 600_000),
+    }),
+    opsToken: variable({
+      name: 'OPS_TOKEN',
+      meaning: 'Secret (16 characters or more) that opens /ops to callers on this machine; off closes it to everybody.',
+      default: 'off',
+      example: 'correct-horse-battery-staple',
+      secret: true,
+      schema: opsToken,
     }),
     logLevel: variable({
       name: 'LOG_LEVEL',

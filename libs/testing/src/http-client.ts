@@ -21,7 +21,7 @@ export function httpClient(baseUrl: () => string): TestHttp {
     const response = await fetch(new URL(path, baseUrl()), {
       method,
       headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
-      body: body === undefined ? undefined : raw ? (body as BodyInit) : JSON.stringify(body),
+      body: body === undefined ? undefined : raw ? (body as RequestInit['body']) : JSON.stringify(body),
     });
     const text = await response.text();
     const isJson = /[/+]json\b/.test(response.headers.get('content-type') ?? '');

@@ -5,6 +5,7 @@ import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { namesOf, ownerOf, REPLAY_REQUESTS } from '../options.js';
+import { replayed } from '../operations/metrics.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
 import type { Holds } from './holds.js';
 import { compare, fold, type Balance } from './ledger.js';
@@ -108,6 +109,7 @@ export class Books {
     const pull = this.#pulls.get(key);
     if (!pull || reached <= pull.request.after) return; // a late answer to a request that was repeated
     this.#replayed += reached - pull.request.after;
+    replayed.labels(source).inc(reached - pull.request.after);
     pull.request.after = reached;
     pull.attempts = 0;
     if (reached >= pull.request.upTo) {

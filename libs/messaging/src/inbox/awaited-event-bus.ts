@@ -35,6 +35,10 @@ type Bound = Parameters<EventBus['bind']>[0];
 @Injectable()
 export class AwaitedEventBus extends EventBus {
   readonly #reactions = new Map<string, Reaction<IEvent>[]>();
+  /** Stands around every reaction. */
+  around: (reaction: Reaction<IEvent>, work: () => Promise<void>) => Promise<void> = (_, work) => work();
+  /** Why a reaction is paused, if it is. */
+  isPaused: (reaction: Reaction<IEvent>) => string | undefined = () => undefined;
 
   override bind(handler: Bound, id: string): void {
     const name = handler.metatype?.name ?? String(handler.name);
@@ -83,7 +87,7 @@ export class AwaitedEventBus extends EventBus {
     const reactions = this.reactionsTo(event.constructor, inbox);
     if (reactions.length === 0)
       throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
-    for (const reaction of reactions) await reaction.handle(event);
+    for (const reaction of reactions) await this.around(reaction, () => reaction.handle(event));
     this.subject$.next(event); // sagas and observers
   }
 }

@@ -3,6 +3,9 @@
 import type { OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
 
+/** Stands for the id of an event that was skipped without ever having arrived. */
+export const NEVER_ARRIVED = '00000000-0000-0000-0000-000000000000';
+
 /** The gate's rows have changed since they were read: roll back and do the whole batch again. */
 export class StaleGateError extends Error {
   override readonly name = 'StaleGateError';
@@ -109,7 +112,8 @@ export class Gate {
   /** @throws {@link ForkError} */
   judge(event: GatedEvent): Verdict {
     const { last, lastEventId } = this.#of(event);
-    if (event.sequence === last && event.id !== lastEventId) throw new ForkError(event, lastEventId);
+    const isOther = event.id !== lastEventId && lastEventId !== NEVER_ARRIVED;
+    if (event.sequence === last && isOther) throw new ForkError(event, lastEventId);
     return this.look(event);
   }
 

@@ -5,6 +5,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import { BOOKS_INTERVAL_MS } from '../books/replay-server.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
+import { Pauses } from '../operations/pauses.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { AwaitedEventBus } from './awaited-event-bus.js';
 import { Inbox } from './inbox.js';
@@ -23,6 +24,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
   constructor(
     @Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions,
     private readonly bus: AwaitedEventBus,
+    private readonly pauses: Pauses,
   ) {
     super();
   }
@@ -57,7 +59,16 @@ export class InboxServer extends Server implements CustomTransportStrategy {
     });
     const publisher = new Publisher(rabbitmqUrls, service, 'requests');
     const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
-    const shared = { service, rabbitmqUrls, pool, workerPool, publisher, booksIntervalMs, bus: this.bus };
+    const shared = {
+      service,
+      rabbitmqUrls,
+      pool,
+      workerPool,
+      publisher,
+      booksIntervalMs,
+      bus: this.bus,
+      pauses: this.pauses,
+    };
     const isLogged = (source: string) => logged.has(source);
     this.#inboxes = this.bus.inboxes.map((name) => new Inbox({ ...shared, name, handlers: this.#handlers, isLogged }));
     const unwatch = watchEventLoop();

@@ -6,15 +6,18 @@ import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqpli
 import type { Pool } from 'pg';
 import { Books } from '../books/books.js';
 import { Holds } from '../books/holds.js';
+import { failpoint } from '../failpoints.js';
 import { inboxNamesOf } from '../options.js';
 import { backOff, pause } from '../rabbitmq/backoff.js';
 import { BrokerLink } from '../rabbitmq/broker-link.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
 import { declareInbox } from '../rabbitmq/topology.js';
+import type { Pauses } from '../operations/pauses.js';
 import { Applier } from './applier.js';
 import type { AwaitedEventBus, InboxName } from './awaited-event-bus.js';
 import { CrashGuard } from './crash-guard.js';
 import { takeDeliveries, type Delivery } from './delivery.js';
+import { forgetOld } from './foreign-events.js';
 import { describe, type Failure, type Item } from './item.js';
 import { admitReactions, UndeclaredReactionError } from './new-reactions.js';
 import { ParkedWorker } from './parked-worker.js';
@@ -26,6 +29,10 @@ const PREFETCH = 300;
 /** Events in one transaction at most, and the time it should take. */
 const MAX_BATCH = 500;
 const TARGET_BATCH_MS = 100;
+/** How long a batch takes is not known yet; from one to the next it at most doubles. */
+const FIRST_BATCH = 16;
+/** What is being applied when the process is to end has this long. */
+const FINISH_MS = 5_000;
 /** A live reaction that takes longer is parked and run by the workers, so that it cannot hold up the others. */
 const LIVE_LIMIT_MS = 2_000;
 
@@ -42,11 +49,14 @@ interface InboxOptions {
   handlers: Handlers;
   isLogged: (source: string) => boolean;
   booksIntervalMs: number;
+  pauses: Pauses;
 }
 
 export class Inbox {
   readonly #logger = new Logger('Inbox');
   readonly #names: ReturnType<typeof inboxNamesOf>;
+  /** Its name where things are paused. */
+  readonly #scope: string;
   readonly #router: Router;
   readonly #holds: Holds;
   readonly #books: Books;
@@ -55,17 +65,23 @@ export class Inbox {
   readonly #worker: ParkedWorker;
   readonly #link: BrokerLink;
   readonly #stopping = new AbortController();
+  readonly #deadline = new AbortController();
   #buffer: ConsumeMessage[] = [];
   #tags: { channel: Channel; tags: string[] } | undefined;
   #working: Promise<void> | undefined;
   #watching: Promise<void> | undefined;
-  #batchSize = 50;
+  #batchSize = FIRST_BATCH;
   #trouble: string | undefined;
+  #forgetAt = 0;
+  readonly #onPaused = (scope: string) => {
+    if (scope === this.#scope) this.#link.rebuild('paused by an operator');
+  };
 
   constructor(private readonly options: InboxOptions) {
     const { service, name, pool, workerPool, publisher, bus, handlers, booksIntervalMs } = options;
     this.#names = inboxNamesOf(service, name.name);
     const { inbox, queue } = this.#names;
+    this.#scope = `inbox:${inbox}`;
     this.#router = new Router(handlers, bus, name);
     this.#holds = new Holds(inbox, workerPool);
     const aggregates = this.#router.aggregates;
@@ -76,7 +92,8 @@ export class Inbox {
       this.#holds,
     );
     const isCatchingUp = this.#books.isCatchingUp.bind(this.#books);
-    const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp };
+    const deadline = this.#deadline.signal;
+    const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp, deadline };
     this.#applier = new Applier(pool, applierOptions);
     this.#guard = new CrashGuard(inbox, workerPool, this.#applier, LIVE_LIMIT_MS);
     this.#worker = new ParkedWorker(inbox, workerPool, new Applier(workerPool, applierOptions));
@@ -104,6 +121,7 @@ export class Inbox {
   /** Starts to listen, in the background: a broker that is away does not keep the service from starting. */
   listen(): void {
     if (this.#router.types.length === 0) return;
+    this.options.pauses.on('paused', this.#onPaused);
     this.#link.start();
     this.#watching ??= this.#watch();
   }
@@ -115,10 +133,13 @@ export class Inbox {
   /** Stops to take deliveries, finishes and acknowledges what is being applied, leaves the rest in the queue. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.options.pauses.off('paused', this.#onPaused);
     this.#buffer = [];
     const { channel, tags = [] } = this.#tags ?? {};
     await Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
+    const timer = setTimeout(() => this.#deadline.abort(), FINISH_MS);
     await Promise.all([this.#working, this.#worker.stop(), this.#watching]);
+    clearTimeout(timer);
     await this.#link.stop();
   }
 
@@ -154,6 +175,7 @@ export class Inbox {
       const deliveries = takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
       try {
         await this.#apply(deliveries);
+        await failpoint('inbox.afterCommit');
         this.#trouble = undefined;
         acknowledge(channel, deliveries);
       } catch (error) {
@@ -185,13 +207,21 @@ export class Inbox {
     const started = performance.now();
     await this.#applier.apply(items, LIVE_LIMIT_MS, failures);
     const perEvent = (performance.now() - started) / items.length;
-    this.#batchSize = Math.min(MAX_BATCH, Math.max(1, Math.ceil(TARGET_BATCH_MS / perEvent)));
+    const fitting = Math.ceil(TARGET_BATCH_MS / perEvent);
+    this.#batchSize = Math.max(1, Math.min(MAX_BATCH, 2 * this.#batchSize, fitting));
   }
 
   async #setAside({ content, properties, fields }: ConsumeMessage, reason: string): Promise<void> {
     this.#logger.error(`a message from "${fields.exchange}" (${fields.routingKey}) is set aside: ${reason}`);
     const about = { exchange: fields.exchange, routingKey: fields.routingKey, properties };
     await parkUnreadable(this.options.pool, this.#names.inbox, { content, headers: about, reason });
+  }
+
+  /** Once an hour. */
+  async #forgetForeign(): Promise<void> {
+    if (Date.now() < this.#forgetAt) return;
+    this.#forgetAt = Date.now() + 3_600_000;
+    await forgetOld(this.options.workerPool, this.#names.inbox);
   }
 
   /** Until the database answers and admits the reactions. */
@@ -201,6 +231,8 @@ export class Inbox {
       try {
         await this.#holds.refresh();
         await admitReactions(this.options.workerPool, this.#names.inbox, reactions);
+        this.#trouble = this.options.pauses.isPaused(this.#scope);
+        await this.options.pauses.untilResumed(this.#scope, this.#stopping.signal);
         this.#trouble = undefined;
         return;
       } catch (error) {
@@ -219,6 +251,7 @@ export class Inbox {
     while (!this.#stopping.signal.aborted) {
       await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
+      if (this.options.pauses.isPaused(this.#scope)) continue;
       await this.#checkQueue();
       await this.#look(false);
     }
@@ -240,6 +273,7 @@ export class Inbox {
     try {
       await this.#holds.refresh();
       await this.#books.look(now);
+      await this.#forgetForeign();
     } catch (error) {
       this.#logger.warn(`cannot look at the books: ${(error as Error).message}`);
     }

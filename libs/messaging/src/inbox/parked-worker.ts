@@ -9,13 +9,18 @@ import type { Failure, Item, ParkedState } from './item.js';
 
 const POLL_MS = 250;
 const IDLE_POLL_MS = 1_000;
-/** Streams worked on at the same time. */
+/** The look at everything that waits takes at most this part of the time, however many streams are parked. */
+const LOOK_SHARE = 1 / 20;
+/** Streams worked on at the same time, and found by one look. */
 const STREAMS = 4;
+const FOUND = 40;
 /** Events of one stream in one transaction. */
 const RUN = 100;
 const LIMIT_MS = 30_000;
 /** A claim that is older belongs to a process that died. */
 const CLAIM_SECONDS = 60;
+const UNCLAIM = `
+update messaging.parked_events set attempts = attempts - 1, claimed_at = null, due_at = now() + interval '1 s' where id = $1`;
 /** An event with which that many processes died is not tried again by itself. */
 const MAX_CRASHES = 3;
 
@@ -37,27 +42,41 @@ interface ParkedRow {
   body: string;
 }
 
+/** Its log contradicts what was applied here. */
+const isHeld = (event: string) => `exists (
+  select from messaging.inbox_holds x where x.inbox = $1 and x.source = ${event}.source and x.epoch = ${event}.epoch)`;
+
+/** The inbox is paused, or a reaction to events of this type. */
+const isPaused = (type: string) => `exists (
+  select from messaging.pauses z where z.scope = 'inbox:' || $1 or z.scope in (
+    select 'reaction:' || r.reaction from messaging.reactions r where r.inbox = $1 and r.type = ${type}))`;
+
+// What waits for its time is at the head of its stream, because the gate let it come so far.
+const DUE = `
+select id, source, epoch, aggregate, subject, sequence from messaging.parked_events p
+where inbox = $1 and state in ('retry', 'slow', 'incompatible') and due_at <= now() and not ${isHeld('p')}
+  and not ${isPaused('p.type')}
+order by due_at limit $2`;
+
 // The first parked event of each stream (a loose index scan: cost follows the parked streams, not their events), if it
-// is due and not ahead of the gate; and events without a stream.
-const HEADS = `
+// only waited for its predecessor and that one is through by now.
+const WAITING = `
 with recursive head as (
-  (select id, source, epoch, aggregate, subject, sequence, state, due_at from messaging.parked_events
+  (select id, source, epoch, aggregate, subject, sequence, state, due_at, type from messaging.parked_events
    where inbox = $1 and sequence is not null order by source, epoch, aggregate, subject, sequence limit 1)
   union all
   select next.* from head cross join lateral (
-    select p.id, p.source, p.epoch, p.aggregate, p.subject, p.sequence, p.state, p.due_at from messaging.parked_events p
+    select p.id, p.source, p.epoch, p.aggregate, p.subject, p.sequence, p.state, p.due_at, p.type
+    from messaging.parked_events p
     where p.inbox = $1 and p.sequence is not null
       and (p.source, p.epoch, p.aggregate, p.subject) > (head.source, head.epoch, head.aggregate, head.subject)
     order by p.source, p.epoch, p.aggregate, p.subject, p.sequence limit 1) next)
-(select h.id, h.source, h.epoch, h.aggregate, h.subject, h.sequence from head h
- left join messaging.inbox_streams s
-   on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
- where h.state <> 'dead' and h.due_at <= now() and h.sequence <= coalesce(s.last_sequence, 0) + 1
-   and not exists (select from messaging.inbox_holds x where x.inbox = $1 and x.source = h.source and x.epoch = h.epoch)
- limit $2)
-union all
-(select id, source, null, null, subject, null from messaging.parked_events
- where inbox = $1 and sequence is null and state <> 'dead' and due_at <= now() limit $2)`;
+select h.id, h.source, h.epoch, h.aggregate, h.subject, h.sequence from head h
+left join messaging.inbox_streams s
+  on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
+where h.state = 'waiting' and h.due_at <= now() and h.sequence <= coalesce(s.last_sequence, 0) + 1
+  and not ${isHeld('h')} and not ${isPaused('h.type')}
+limit $2`;
 
 // Committed before the reaction runs: an event that kills the process has used up an attempt.
 const CLAIM = `
@@ -80,6 +99,7 @@ export class ParkedWorker {
   readonly #logger = new Logger('Parked events');
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
+  #lookAt = 0;
 
   constructor(
     private readonly inbox: string,
@@ -131,9 +151,25 @@ export class ParkedWorker {
   }
 
   async #round(): Promise<number> {
-    const { rows } = await this.pool.query<HeadRow>(HEADS, [this.inbox, STREAMS]);
-    const worked = await Promise.all(rows.map((head) => this.#work(head)));
-    return worked.filter(Boolean).length;
+    const { rows: due } = await this.pool.query<HeadRow>(DUE, [this.inbox, FOUND]);
+    const heads = [...due, ...(await this.#waiting())];
+    let worked = 0;
+    const next = async () => {
+      for (let head = heads.shift(); head && !this.#stopping.signal.aborted; head = heads.shift()) {
+        if (await this.#work(head)) worked++;
+      }
+    };
+    await Promise.all(Array.from({ length: STREAMS }, next));
+    return worked;
+  }
+
+  async #waiting(): Promise<HeadRow[]> {
+    if (performance.now() < this.#lookAt) return [];
+    const started = performance.now();
+    const { rows } = await this.pool.query<HeadRow>(WAITING, [this.inbox, FOUND]);
+    const took = performance.now() - started;
+    this.#lookAt = rows.length === FOUND ? 0 : performance.now() + took / LOOK_SHARE;
+    return rows;
   }
 
   async #work(head: HeadRow): Promise<boolean> {
@@ -152,12 +188,18 @@ export class ParkedWorker {
             RUN,
           ]);
     const items = contiguous(rows).map((row) => toItem(row, row.id === head.id));
+    if (items.length === 0) return false; // an operator was faster
     const failures = new Map<Item, Failure>();
     if (crashes >= MAX_CRASHES) {
       const error = `${crashes} processes died while they applied this event`;
       failures.set(items[0]!, { state: 'dead', error, counts: true });
     }
-    await this.applier.apply(items, LIMIT_MS, failures);
+    try {
+      await this.applier.apply(items, LIMIT_MS, failures);
+    } catch (error) {
+      await this.pool.query(UNCLAIM, [head.id]).catch(() => {}); // not its fault; without a database it counts as a crash
+      throw error;
+    }
     return true;
   }
 }

@@ -1,5 +1,5 @@
 // Finds what reacts to an event: the @EventPattern method and, behind the event bus, the reactions.
-import { findContract, InvalidEventError, parseEventType, type AnyEventClass } from '@app/contracts';
+import { findContract, InvalidEventError, parseEventType } from '@app/contracts';
 import type { MessageHandler } from '@nestjs/microservices';
 import type { Envelope } from '../cloud-event.js';
 import type { AwaitedEventBus, InboxName, Reaction } from './awaited-event-bus.js';
@@ -8,6 +8,7 @@ import type { AwaitedEventBus, InboxName, Reaction } from './awaited-event-bus.j
 export type Route =
   | { kind: 'react'; handler: MessageHandler; event: object; keys: readonly string[] | undefined }
   | { kind: 'ignore' }
+  | { kind: 'paused'; error: string }
   | { kind: 'incompatible'; error: string };
 
 /** Handlers of the whole service, by event type. */
@@ -53,24 +54,18 @@ export class Router {
         : { kind: 'ignore' };
     const contract = findContract(type);
     if (!contract) return { kind: 'react', handler, event: data as object, keys: undefined };
+    const reactions = this.bus.reactionsTo(contract, this.inbox);
+    for (const reaction of reactions) {
+      const why = this.bus.isPaused(reaction);
+      if (why) return { kind: 'paused', error: `${reaction.constructor.name} is ${why}` };
+    }
     try {
       const event = new contract(data as never);
-      return { kind: 'react', handler, event, keys: this.#keysOf(contract, event) };
+      return { kind: 'react', handler, event, keys: keysOf(reactions, event) };
     } catch (error) {
       if (error instanceof InvalidEventError) return incompatible(error.message);
       throw error;
     }
-  }
-
-  /** `undefined`: some reaction does not say what it touches, so the event runs alone. */
-  #keysOf(contract: AnyEventClass, event: object): readonly string[] | undefined {
-    const keys: string[] = [];
-    for (const reaction of this.bus.reactionsTo(contract, this.inbox)) {
-      const touched = reaction.touches?.(event);
-      if (!touched) return undefined;
-      keys.push(...touched);
-    }
-    return keys;
   }
 
   /** What no reaction claims – a foreign event, a handler without the bus – belongs to the inbox without a name. */
@@ -85,6 +80,17 @@ export class Router {
     const fact = parseEventType(type)?.fact;
     return fact !== undefined && this.types.some((other) => parseEventType(other)?.fact === fact);
   }
+}
+
+/** `undefined`: some reaction does not say what it touches, so the event runs alone. */
+function keysOf(reactions: readonly Reaction<object>[], event: object): readonly string[] | undefined {
+  const keys: string[] = [];
+  for (const reaction of reactions) {
+    const touched = reaction.touches?.(event);
+    if (!touched) return undefined;
+    keys.push(...touched);
+  }
+  return keys;
 }
 
 const incompatible = (error: string): Route => ({ kind: 'incompatible', error });

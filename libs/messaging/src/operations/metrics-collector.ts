@@ -6,22 +6,16 @@ import { InboxServer } from '../inbox/inbox-server.js';
 import { once } from './metrics.js';
 import { select } from './operation.js';
 import { COUNTED, outboxSize } from './outbox-status.js';
+import { parkedByState } from './overview.js';
 import { OperationsDatabase, Pauses } from './pauses.js';
 
 const TIMEOUT_MS = 1_500;
 /** Several gauges of one scrape share one look. */
 const FRESH_MS = 500;
-const STATES = ['waiting', 'retry', 'slow', 'incompatible', 'dead'];
-
-const PARKED = `
-select s.state, (select count(*)::int from (select from messaging.parked_events p where p.state = s.state limit ${COUNTED}) p) as events,
-       (select extract(epoch from now() - min(parked_at))::float8 from messaging.parked_events p where p.state = s.state) as age
-from unnest($1::text[]) s (state)`;
-
 interface Look {
   outbox: { pending: number; age: number };
   unpublishable: number;
-  parked: { state: string; events: number; age: number | null }[];
+  parked: { state: string; events: number; oldest: Date | null }[];
 }
 
 type Sample = [labels: Record<string, string>, value: number];
@@ -29,7 +23,12 @@ type Sample = [labels: Record<string, string>, value: number];
 /** The services of this process: one, but for tests. */
 const collectors = new Set<MetricsCollector>();
 
-function gauge(name: string, help: string, labelNames: string[], samples: (collector: MetricsCollector) => Promise<Sample[]>) {
+function gauge(
+  name: string,
+  help: string,
+  labelNames: string[],
+  samples: (collector: MetricsCollector) => Promise<Sample[]>,
+) {
   once(name, () => {
     const metric: Gauge = new Gauge({
       name,
@@ -52,17 +51,23 @@ gauge(
   [],
   async (it) => [[{}, (await it.look()).outbox.pending]],
 );
-gauge('outbox_oldest_pending_age_seconds', 'Age of the oldest event in the outbox; 0 if it is empty.', [], async (it) => [
-  [{}, (await it.look()).outbox.age],
-]);
+gauge(
+  'outbox_oldest_pending_age_seconds',
+  'Age of the oldest event in the outbox; 0 if it is empty.',
+  [],
+  async (it) => [[{}, (await it.look()).outbox.age]],
+);
 gauge('outbox_unpublishable_events', 'Events that the broker refuses; each holds its stream.', [], async (it) => [
   [{}, (await it.look()).unpublishable],
 ]);
-gauge('parked_events', `Events that cannot be applied now, by state; counted up to ${COUNTED}.`, ['state'], async (it) =>
-  (await it.look()).parked.map(({ state, events }) => [{ state }, events]),
+gauge(
+  'parked_events',
+  `Events that cannot be applied now, by state; counted up to ${COUNTED}.`,
+  ['state'],
+  async (it) => (await it.look()).parked.map(({ state, events }) => [{ state }, events]),
 );
 gauge('parked_oldest_age_seconds', 'Age of the oldest parked event; 0 if there is none.', [], async (it) => [
-  [{}, Math.max(0, ...(await it.look()).parked.map(({ age }) => age ?? 0))],
+  [{}, Math.max(0, ...(await it.look()).parked.map(({ oldest }) => secondsSince(oldest)))],
 ]);
 gauge('inbox_pages_unbalanced', 'Pages of a log that did not balance at the last look.', ['inbox', 'source'], (it) =>
   Promise.resolve(it.unbalanced),
@@ -113,13 +118,18 @@ export class MetricsCollector implements OnModuleDestroy {
   async #read(): Promise<Look> {
     const [outbox, unpublishable, parked] = await Promise.all([
       outboxSize(this.database),
-      select<{ n: number }>(this.database, 'select count(*)::int as n from (select from messaging.unpublishable limit 10000) u'),
-      select<Look['parked'][number]>(this.database, PARKED, [STATES]),
+      select<{ n: number }>(
+        this.database,
+        'select count(*)::int as n from (select from messaging.unpublishable limit 10000) u',
+      ),
+      parkedByState(this.database),
     ]);
-    const age = outbox.oldestAt ? (Date.now() - outbox.oldestAt.getTime()) / 1000 : 0;
-    return { outbox: { pending: outbox.pending, age: Math.max(0, age) }, unpublishable: unpublishable[0]!.n, parked };
+    const age = secondsSince(outbox.oldestAt);
+    return { outbox: { pending: outbox.pending, age }, unpublishable: unpublishable[0]!.n, parked };
   }
 }
+
+const secondsSince = (date: Date | null) => (date ? Math.max(0, (Date.now() - date.getTime()) / 1000) : 0);
 
 async function withinTime<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

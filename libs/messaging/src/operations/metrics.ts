@@ -11,11 +11,17 @@ const counter = (name: string, help: string, labelNames: string[] = []) =>
   once(name, () => new Counter({ name, help, labelNames }));
 
 export const published = counter('outbox_published_total', 'Events confirmed by the broker.', ['event']);
-export const unroutable = counter('outbox_unroutable_total', 'Of the published: events nobody listens to (yet).', ['event']);
-export const applied = counter('inbox_applied_total', 'Events let through the gate, with or without a reaction.', ['event']);
+export const unroutable = counter('outbox_unroutable_total', 'Of the published: events nobody listens to (yet).', [
+  'event',
+]);
+export const applied = counter('inbox_applied_total', 'Events let through the gate, with or without a reaction.', [
+  'event',
+]);
 export const duplicates = counter('inbox_duplicates_total', 'Deliveries of events that were applied before; dropped.');
 export const ignored = counter('inbox_ignored_total', 'Of the applied: events without a reaction.');
-export const replayed = counter('inbox_replayed_total', 'Positions of the log pulled because pages did not balance.', ['source']);
+export const replayed = counter('inbox_replayed_total', 'Positions of the log pulled because pages did not balance.', [
+  'source',
+]);
 
 export const reactionDuration = once(
   'reaction_duration_seconds',
@@ -43,6 +49,25 @@ const connectionState = once(
 /** A connection to the broker has changed. */
 export const connectionIs = (purpose: string, state: keyof typeof STATES): void =>
   connectionState.labels(purpose).set(STATES[state]);
+
+/** A batch of the inbox is committed. */
+export function countBatch(plan: {
+  done: readonly Counted[];
+  react: readonly unknown[];
+  duplicates: readonly unknown[];
+}): void {
+  const { done, react, duplicates: dropped } = plan;
+  countByType(
+    applied,
+    done.map(({ envelope }) => envelope.type),
+  );
+  if (done.length > react.length) ignored.inc(done.length - react.length);
+  if (dropped.length > 0) duplicates.inc(dropped.length);
+}
+
+interface Counted {
+  envelope: { type: string };
+}
 
 /** Adds one for each of `types`, with one increment per distinct type. */
 export function countByType(metric: Counter, types: Iterable<string>): void {

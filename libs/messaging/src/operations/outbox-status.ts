@@ -1,8 +1,9 @@
 // How far publishing is behind. Cheap in any state: nothing here walks the log or a large outbox.
 import type { Database } from '@app/database';
-import { RELAY_LOCK_KEY } from '../outbox/relay-lock.js';
 import { select } from './operation.js';
 
+/** What the active relay has locked. */
+const RELAY_LOCK_KEY = 'messaging.relay';
 /** Up to here the outbox is counted; beyond, the number of positions it spans is the upper bound that is shown. */
 export const COUNTED = 10_000;
 
@@ -50,7 +51,10 @@ from (select (select count(*)::int from (select from messaging.outbox limit ${CO
 
 /** How many events wait and since when; milliseconds, also behind millions. */
 export async function outboxSize(database: Database): Promise<OutboxSize> {
-  const [row] = await select<{ counted: number; more: boolean; span: number | null; oldestAt: Date | null }>(database, SIZE);
+  const [row] = await select<{ counted: number; more: boolean; span: number | null; oldestAt: Date | null }>(
+    database,
+    SIZE,
+  );
   const { counted, more, span, oldestAt } = row!;
   return { pending: more ? (span ?? counted) : counted, exact: !more, oldestAt };
 }

@@ -32,6 +32,8 @@ export interface ParkedEvent {
   group: string;
   /** Whether it can be acted on: the first of its stream, or without one. */
   head: boolean;
+  /** Whether a worker is at it. */
+  claimed: boolean;
 }
 
 export interface ParkedGroup {
@@ -58,7 +60,8 @@ export const IS_HEAD = `(p.sequence is null or not exists (
 
 const COLUMNS = `
 p.id, p.inbox, p.state, p.type, p.source, p.subject, p.sequence::float8 as sequence, p.attempts, ${DUE} as "dueAt",
-p.parked_at as "parkedAt", ${FIRST_LINE} as error, ${GROUP} as "group", ${IS_HEAD} as head`;
+p.parked_at as "parkedAt", ${FIRST_LINE} as error, ${GROUP} as "group", ${IS_HEAD} as head,
+p.claimed_at is not null and p.due_at > now() as claimed`;
 
 /** Groups are made of this many events at most: the oldest. */
 const GROUPED = 50_000;
@@ -141,7 +144,8 @@ export interface Stand {
 
 /** @throws {@link OperationError} if there is no such parked event (any more) */
 export async function showParked(database: Database, id: string): Promise<ParkedDetails> {
-  if (!/^\d{1,18}$/.test(id)) throw new OperationError('invalid', `"${id}" is not the id of a parked event: it is a number.`);
+  if (!/^\d{1,18}$/.test(id))
+    throw new OperationError('invalid', `"${id}" is not the id of a parked event: it is a number.`);
   const [row] = await select<Omit<ParkedDetails, 'event' | 'raw' | 'stream'> & { body: Buffer }>(
     database,
     `select ${COLUMNS}, p.epoch, p.aggregate, p.page::float8 as page, p.event_id as "eventId", p.error as "fullError",

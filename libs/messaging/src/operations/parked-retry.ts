@@ -29,17 +29,20 @@ export interface GroupEffect extends Effect {
  *
  * @throws {@link OperationError} if it is not the first of its stream (the error names that one), or still unreadable
  */
-export async function retryParked(database: Database, id: string, options: ActionOptions): Promise<Effect> {
+export async function retryParked(
+  database: Database,
+  id: string,
+  options: ActionOptions,
+): Promise<Effect & { decoded?: number }> {
   const event = await showParked(database, id);
   if (event.source === null) return decodeAgain(database, event, options);
   requireHead(event);
   const { applied } = event.stream ?? { applied: 0 };
   if (event.sequence !== null && event.sequence > applied + 1) throw missing(event);
   return perform(database, 'parked.retry', aboutOf(event), options, async (tx) => {
-    const { rowCount } = await tx.query(
-      `update messaging.parked_events p set ${DUE_NOW} where id = $1 and ${FREE}`,
-      [id],
-    );
+    const { rowCount } = await tx.query(`update messaging.parked_events p set ${DUE_NOW} where id = $1 and ${FREE}`, [
+      id,
+    ]);
     if (rowCount === 0) throw new OperationError('conflict', `Event ${id} is being tried right now.`);
     return { affected: 1 };
   });
@@ -52,7 +55,7 @@ export async function retryGroup(
   options: ActionOptions,
 ): Promise<GroupEffect> {
   const effect: GroupEffect = { affected: 0, behind: await countBehind(database, filter), refused: [] };
-  for (let after = '0'; ; ) {
+  for (let after = '0'; ;) {
     const { sql, values } = matching(filter, [after, BATCH]);
     const batch = await perform(database, 'parked.retry', { filter, after }, options, async (tx) => {
       const { rows } = await tx.query<{ id: string; last: string }>(
@@ -91,7 +94,7 @@ async function decodeGroupAgain(
   options: ActionOptions,
   effect: GroupEffect,
 ): Promise<GroupEffect> {
-  for (let after = '0'; ; ) {
+  for (let after = '0'; ;) {
     const { sql, values } = matching(filter, [after, BATCH]);
     const rows = await select<{ id: string }>(
       database,
@@ -113,23 +116,29 @@ async function decodeGroupAgain(
 
 const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
 
-async function decodeAgain(database: Database, event: ParkedDetails, options: ActionOptions): Promise<Effect> {
-  const { contentType, headers } = (event.headers ?? {}) as { contentType?: unknown; headers?: Record<string, unknown> };
+async function decodeAgain(database: Database, event: ParkedDetails, options: ActionOptions) {
+  const { properties = {} } = (event.headers ?? {}) as { properties?: Parameters<typeof decode>[0]['properties'] };
   let envelopes: Envelope[];
   try {
-    const properties = { contentType, ...(headers && { headers }) };
     envelopes = decode({ content: event.raw!, properties }, (source) => logged.has(source));
   } catch (error) {
     if (!(error instanceof UnreadableMessageError)) throw error;
-    throw new OperationError('conflict', `Message ${event.id} still cannot be read: ${error.message}. Discard it if nobody needs it.`);
+    throw new OperationError(
+      'conflict',
+      `Message ${event.id} still cannot be read: ${error.message}. Discard it if nobody needs it.`,
+    );
   }
   return perform(database, 'parked.decode', { id: event.id, events: envelopes.length }, options, async (tx) => {
     const { rowCount } = await tx.query('delete from messaging.parked_events where id = $1', [event.id]);
     if (rowCount === 0) throw gone(event.id);
     const unseen = await firstSeen(tx, event.inbox, envelopes);
     const failure = { state: 'waiting', error: '', counts: false } as const;
-    await park(tx, event.inbox, unseen.map((envelope) => ({ item: { envelope }, failure })));
-    return { affected: 1 };
+    await park(
+      tx,
+      event.inbox,
+      unseen.map((envelope) => ({ item: { envelope }, failure })),
+    );
+    return { affected: 1, decoded: unseen.length };
   });
 }
 
@@ -171,7 +180,18 @@ export function missing({ id, source, aggregate, subject, sequence, stream }: Pa
 }
 
 /** What the audit keeps of an event. */
-export const aboutOf = ({ id, inbox, source, epoch, aggregate, subject, sequence, eventId, type, error }: ParkedDetails) => ({
+export const aboutOf = ({
+  id,
+  inbox,
+  source,
+  epoch,
+  aggregate,
+  subject,
+  sequence,
+  eventId,
+  type,
+  error,
+}: ParkedDetails) => ({
   id,
   inbox,
   source,

@@ -1,12 +1,18 @@
 // Lets the gate pass over an event without applying it. Gate, books and parked events change in one transaction; the event
 // stays in its owner's log.
 import type { Database, Transaction } from '@app/database';
+import { NEVER_ARRIVED } from '../inbox/gate.js';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
-import { gone, IS_HEAD, matching, showParked, sourceOf, type ParkedDetails, type ParkedFilter } from './parked-query.js';
+import {
+  gone,
+  IS_HEAD,
+  matching,
+  showParked,
+  sourceOf,
+  type ParkedDetails,
+  type ParkedFilter,
+} from './parked-query.js';
 import { aboutOf, countBehind, missing, requireHead, type GroupEffect } from './parked-retry.js';
-
-/** In the gate: the last sequence was skipped without ever having arrived. */
-export const NEVER_ARRIVED = '00000000-0000-0000-0000-000000000000';
 
 /** Events skipped by one call. */
 const AT_MOST = 10_000;
@@ -27,14 +33,21 @@ interface StreamKey {
 export async function skipParked(database: Database, id: string, options: ActionOptions): Promise<Effect> {
   const event = await showParked(database, id);
   if (event.sequence === null) {
-    throw new OperationError('conflict', `Event ${id} belongs to no stream, nothing waits for it: parked discard ${id}`);
+    throw new OperationError(
+      'conflict',
+      `Event ${id} belongs to no stream, nothing waits for it: parked discard ${id}`,
+    );
   }
   requireHead(event);
   return perform(database, 'parked.skip', aboutOf(event), options, (tx) => skip(tx, event));
 }
 
 /** Skips the first event of every stream that matches, at most 10 000; what is behind them is tried, not skipped. */
-export async function skipGroup(database: Database, filter: ParkedFilter, options: ActionOptions): Promise<GroupEffect> {
+export async function skipGroup(
+  database: Database,
+  filter: ParkedFilter,
+  options: ActionOptions,
+): Promise<GroupEffect> {
   const { sql, values } = matching(filter, [AT_MOST]);
   const heads = await select<{ id: string }>(
     database,
@@ -87,9 +100,16 @@ export async function skipMissing(database: Database, which: MissingSequence, op
     );
     const [head] = rows;
     if (head && Number(head.sequence) <= sequence) {
-      throw new OperationError('conflict', `Sequence ${sequence} did arrive, as parked event ${head.id}: parked skip ${head.id}`);
+      throw new OperationError(
+        'conflict',
+        `Sequence ${sequence} did arrive, as parked event ${head.id}: parked skip ${head.id}`,
+      );
     }
-    if (!head) throw new OperationError('conflict', 'Nothing waits for it: later events of the stream have not arrived, either.');
+    if (!head)
+      throw new OperationError(
+        'conflict',
+        'Nothing waits for it: later events of the stream have not arrived, either.',
+      );
     await advance(tx, stream, applied, sequence, NEVER_ARRIVED);
     if (page) await count(tx, stream, page);
     await makeDue(tx, stream, sequence + 1);
@@ -130,7 +150,13 @@ async function skip(tx: Transaction, event: ParkedDetails): Promise<Effect> {
 }
 
 const STREAM = 'inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and subject = $5';
-const valuesOf = ({ inbox, source, epoch, aggregate, subject }: StreamKey) => [inbox, source, epoch, aggregate, subject];
+const valuesOf = ({ inbox, source, epoch, aggregate, subject }: StreamKey) => [
+  inbox,
+  source,
+  epoch,
+  aggregate,
+  subject,
+];
 
 /** The last sequence that went through; waits for a worker that is at it. */
 async function lockGate(tx: Transaction, stream: StreamKey): Promise<number> {
@@ -180,7 +206,10 @@ async function streamOf(database: Database, which: MissingSequence): Promise<Str
     [source, aggregate, subject, inbox, epoch],
   );
   if (found.length === 0) {
-    throw new OperationError('not-found', `Nothing of ${source} ${aggregate} ${subject} is parked, so nothing waits for a missing event.`);
+    throw new OperationError(
+      'not-found',
+      `Nothing of ${source} ${aggregate} ${subject} is parked, so nothing waits for a missing event.`,
+    );
   }
   if (found.length > 1) {
     const choices = found.map((stream) => `--inbox ${stream.inbox} --epoch ${stream.epoch}`).join('\n  ');

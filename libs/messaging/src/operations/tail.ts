@@ -6,6 +6,8 @@ import { OperationError, select } from './operation.js';
 
 const POLL_MS = 250;
 const AT_ONCE = 500;
+/** This far behind the newest one an event may still be waiting for its commit. */
+const LATE_POSITIONS = 1_000;
 /** An event carries the time at which its transaction began; longer ones are cut off by the settings of the service. */
 const LONGEST_TRANSACTION_MS = 60_000;
 
@@ -44,7 +46,7 @@ select pg_snapshot_xmin(pg_current_snapshot())::text as oldest, pg_snapshot_xmax
 /** Yields events in the order in which they become visible; within a stream in order. */
 export async function* tail(database: Database, options: TailOptions = {}): AsyncGenerator<RecordedEvent> {
   const { signal, since } = options;
-  const seen = new Seen(since ? await positionBefore(database, since) : await newestPosition(database));
+  const seen = since ? new Seen(await positionBefore(database, since)) : await allThatIsThere(database);
   while (!signal?.aborted) {
     // The horizon first: what was running then may still fill gaps that this read shows.
     const [horizon] = await select<{ oldest: string; next: string }>(database, HORIZON);
@@ -61,8 +63,8 @@ export async function* tail(database: Database, options: TailOptions = {}): Asyn
 /** Everything up to `upTo` was seen or never comes; `beyond` are the positions seen above it. */
 export class Seen {
   readonly #beyond = new Set<number>();
-  /** The newest position, and the first transaction that had not begun when it was seen. */
-  #gap: { below: number; next: bigint } | undefined;
+  /** The newest position at some moment, and the first transaction that had not begun by then, once that is known. */
+  #gap: { below: number; next?: bigint } | undefined;
 
   constructor(public upTo: number) {}
 
@@ -78,18 +80,19 @@ export class Seen {
   /**
    * Gives up on gaps that no running transaction can fill.
    *
-   * @param oldest the oldest transaction that ran before the last read
+   * @param oldest the oldest transaction that ran just before the last read
    * @param next the first one that had not begun by then
    */
   settle(oldest: bigint, next: bigint): void {
-    if (this.#gap && oldest >= this.#gap.next) {
-      const { below } = this.#gap;
-      this.upTo = Math.max(this.upTo, below);
+    if (this.#gap?.next !== undefined && oldest >= this.#gap.next) {
+      this.upTo = Math.max(this.upTo, this.#gap.below);
       for (const position of this.#beyond) if (position <= this.upTo) this.#beyond.delete(position);
       this.#gap = undefined;
       this.#advance();
     }
-    if (!this.#gap && this.#beyond.size > 0) this.#gap = { below: Math.max(...this.#beyond), next };
+    if (this.#gap)
+      this.#gap.next ??= next; // of a look after the read that showed the gap
+    else if (this.#beyond.size > 0) this.#gap = { below: [...this.#beyond].reduce((a, b) => Math.max(a, b)) };
   }
 
   #advance(): void {
@@ -100,7 +103,8 @@ export class Seen {
 /** `10m`, `2h`, `1d`, or a date and time. */
 export function parseSince(text: string, now = new Date()): Date {
   const [, amount, unit] = /^(\d+)\s*([smhd])$/.exec(text) ?? [];
-  if (amount) return new Date(now.getTime() - Number(amount) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as 's']! * 1000);
+  if (amount)
+    return new Date(now.getTime() - Number(amount) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as 's'] * 1000);
   const date = new Date(text);
   if (!Number.isNaN(date.getTime())) return date;
   throw new OperationError('invalid', `"${text}" is no time: say 30s, 10m, 2h, 1d or 2026-01-31T12:00:00Z.`);
@@ -114,7 +118,18 @@ function matches({ type, subject, recordedAt }: RecordedEvent, options: TailOpti
   return types.some((wanted) => (wanted.endsWith('*') ? type.startsWith(wanted.slice(0, -1)) : type === wanted));
 }
 
-/** A little before the newest one, because of those that are not committed yet; what is committed is not told again. */
+/** Everything that is committed now; what commits later may lie a little before the newest one. */
+async function allThatIsThere(database: Database): Promise<Seen> {
+  const seen = new Seen(Math.max(0, (await newestPosition(database)) - LATE_POSITIONS));
+  const visible = await select<{ position: number }>(
+    database,
+    'select position::float8 as position from messaging.events where position > $1 order by position',
+    [seen.upTo],
+  );
+  seen.add(visible.map(({ position }) => position));
+  return seen;
+}
+
 async function newestPosition(database: Database): Promise<number> {
   const [row] = await select<{ newest: number }>(
     database,

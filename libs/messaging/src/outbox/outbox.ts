@@ -1,21 +1,11 @@
 // Records an event in the same transaction as the change it describes: either both are there, or neither.
 // A crash before COMMIT leaves nothing; after it, the relay publishes, now or after the restart.
-import { currentContext } from '@app/context';
-import { contractOf } from '@app/contracts';
 import type { OpenTransaction } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import { v7 as uuidv7 } from 'uuid';
-import { MAX_EVENT_BYTES } from '../cloud-event.js';
 import { MESSAGING_OPTIONS, type MessagingOptions } from '../options.js';
+import { originOf, recordable } from './recordable.js';
 import { Relay } from './relay.js';
-
-/** The envelope around `data` on the wire, generously. */
-const ENVELOPE_BYTES = 2048;
-
-/** The event cannot be recorded; nothing of its transaction is kept unless the caller catches it. */
-export class EventRefusedError extends Error {
-  override readonly name = 'EventRefusedError';
-}
 
 // One statement. The row lock on the stream comes first: position order is sequence order within a stream.
 // 35 % of a bare insert at 64 concurrent commands; the cost is CPU and index entries, not round trips (pipelining: +0).
@@ -46,37 +36,13 @@ export class Outbox {
    * Take the event's data from rows that this transaction wrote or locked, never from an earlier read.
    *
    * @returns the event's id
-   * @throws {@link EventRefusedError} if it belongs to another service, has no subject or is larger than 256 KiB
+   * @throws EventRefusedError if it belongs to another service, has no subject or is larger than 256 KiB
    */
   async add(tx: OpenTransaction, event: object): Promise<string> {
-    const { type, owner, aggregate, subject: subjectField } = contractOf(event);
-    if (owner !== this.options.service) {
-      throw new EventRefusedError(`${type} belongs to "${owner}"; "${this.options.service}" may not publish it`);
-    }
-    const subject = (event as Record<string, unknown>)[subjectField];
-    if (typeof subject !== 'string' || subject.length === 0 || subject.length > 200) {
-      throw new EventRefusedError(`${type}: "${subjectField}" must be a text of 1–200 characters, it names the stream`);
-    }
-    const data = JSON.stringify(event);
-    const bytes = Buffer.byteLength(data) + ENVELOPE_BYTES;
-    if (bytes > MAX_EVENT_BYTES) {
-      throw new EventRefusedError(
-        `${type} has ${bytes} bytes, more than ${MAX_EVENT_BYTES}: put the bulk elsewhere and refer to it`,
-      );
-    }
+    const { type, aggregate, subject, data, bytes } = recordable(this.options.service, event);
     const id = uuidv7();
-    const context = currentContext();
-    const values = [
-      id,
-      type,
-      aggregate,
-      subject,
-      context?.correlationId || id,
-      context?.causationId ?? null,
-      context?.traceparent ?? null,
-      data,
-      bytes,
-    ];
+    const { correlationId, causationId, traceparent } = originOf(id);
+    const values = [id, type, aggregate, subject, correlationId, causationId, traceparent, data, bytes];
     await tx.query(ADD, values, 'outbox-add');
     tx.afterCommit(() => this.relay.wake());
     return id;

@@ -2,55 +2,92 @@
 // If its process dies, Postgres frees the lock at once; if it hangs, after 10 s without a ping.
 import { connectionSettings } from '@app/database';
 import { Client } from 'pg';
+import { pause } from '../rabbitmq/backoff.js';
 
+/** Hashed with `hashtextextended(…, 0)`. */
 export const RELAY_LOCK_KEY = 'messaging.relay';
 const PING_EVERY_MS = 3_000;
+const ANSWER_WITHIN_MS = 3_000;
 /** A stopped process keeps its sockets alive; only silence tells (measured: TCP keepalive does not free it in 20 s). */
 const SILENCE = '10s';
 
 export class RelayLock {
-  #lastPing = Date.now();
-  #held = true;
+  #client: Client | undefined;
+  #lastAnswer = 0;
 
-  private constructor(private readonly client: Client) {
-    client.on('error', () => (this.#held = false));
-    client.on('end', () => (this.#held = false));
-  }
+  constructor(
+    private readonly url: string,
+    private readonly applicationName: string,
+  ) {}
 
-  /** The lock, or `undefined` while another process has it. */
-  static async tryAcquire(url: string, applicationName: string): Promise<RelayLock | undefined> {
-    const client = new Client({ ...connectionSettings({ url, applicationName }), query_timeout: 3_000 });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      await client.query(`set idle_session_timeout = '${SILENCE}'`);
-      const { rows } = await client.query<{ locked: boolean }>(
-        'select pg_try_advisory_lock(hashtextextended($1, 0)) as locked',
-        [RELAY_LOCK_KEY],
-      );
-      if (rows[0]?.locked) return new RelayLock(client);
-    } catch (error) {
-      await client.end().catch(() => {});
-      throw error;
-    }
-    await client.end();
-    return undefined;
+  /**
+   * Asks for the lock, without waiting for it: a statement that waits would keep VACUUM from tidying up the outbox.
+   * The connection stays open while standing by.
+   *
+   * @throws if the database does not answer
+   */
+  async tryAcquire(): Promise<boolean> {
+    this.#client ??= await this.#connect();
+    const { rows } = await this.#ask<{ locked: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as locked', [
+      RELAY_LOCK_KEY,
+    ]);
+    return rows[0]?.locked === true;
   }
 
   /** Whether this process still is the active relay. Called by the loop that publishes, so that a hung loop loses the lock. */
   async stillHeld(): Promise<boolean> {
-    if (!this.#held || Date.now() - this.#lastPing < PING_EVERY_MS) return this.#held;
+    if (!this.#client) return false;
+    if (Date.now() - this.#lastAnswer < PING_EVERY_MS) return true;
     try {
-      await this.client.query('select 1');
-      this.#lastPing = Date.now();
+      await this.#ask('select 1');
+      return true;
     } catch {
-      this.#held = false;
+      return false;
     }
-    return this.#held;
   }
 
+  /** Gives up the lock, if it is held, with its connection. Never hangs and never throws. */
   async release(): Promise<void> {
-    this.#held = false;
-    await this.client.end().catch(() => {});
+    const client = this.#client;
+    this.#client = undefined;
+    if (!client) return;
+    const ended = client.end().catch(() => {});
+    const late = new AbortController();
+    await Promise.race([ended, pause(1_000, late.signal).then(() => hangUp(client))]);
+    late.abort();
   }
+
+  async #connect(): Promise<Client> {
+    const { url, applicationName } = this;
+    const client = new Client({ ...connectionSettings({ url, applicationName }), query_timeout: ANSWER_WITHIN_MS });
+    const forget = () => {
+      if (this.#client === client) this.#client = undefined;
+    };
+    client.on('error', forget);
+    client.on('end', forget);
+    try {
+      await client.connect();
+      await client.query(`set idle_session_timeout = '${SILENCE}'`);
+      return client;
+    } catch (error) {
+      hangUp(client);
+      throw error;
+    }
+  }
+
+  async #ask<Row extends object>(sql: string, values: string[] = []) {
+    try {
+      const result = await this.#client!.query<Row>(sql, values);
+      this.#lastAnswer = Date.now();
+      return result;
+    } catch (error) {
+      await this.release();
+      throw error;
+    }
+  }
+}
+
+/** `end()` waits for ever for a peer that is silent. */
+function hangUp(client: Client): void {
+  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }

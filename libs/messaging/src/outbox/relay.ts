@@ -1,68 +1,65 @@
 // Publishes what is in the outbox, in order, and removes what the broker has confirmed.
 // A crash anywhere leaves the row: it is published again, and the inbox drops the duplicate.
-import { openPool, connectionSettings } from '@app/database';
+import { connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
-import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, type LogRow } from '../cloud-event.js';
+import { failpoint } from '../failpoints.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { backOff, pause } from '../rabbitmq/backoff.js';
-import { Publisher } from '../rabbitmq/publisher.js';
+import { explain } from '../rabbitmq/explain.js';
+import { OutboxReader, type OutgoingEvent } from './outbox-reader.js';
 import { RelayLock } from './relay-lock.js';
+import { Sender } from './sender.js';
 import { wireBatches } from './wire-batches.js';
+import { Window } from './window.js';
 
-interface OutboxRow extends LogRow {
-  bytes: number;
-}
-
-/** Events on the way to the broker at most; the memory of the relay follows from it, not from the backlog. */
-const WINDOW_EVENTS = 4_000;
-const WINDOW_BYTES = 16 * 1024 * 1024;
 const READ_EVENTS = 1_000;
+const READ_BYTES = 8 * 1024 * 1024;
 /** Other processes record events too; ours wake us directly. */
 const POLL_MS = 100;
-/** Positions commit out of order: this far behind the newest one we still look every time, everywhere once a second. */
-const FLOOR_MARGIN = 10_000;
-const FULL_LOOK_EVERY_MS = 1_000;
 const STANDBY_EVERY_MS = 1_000;
-
-// By state, never by cursor: a cursor lost 24 % of the events, because positions commit out of order.
-// The floor keeps the scan off dead rows (52 ms → 1.3 ms behind 450 000 of them).
-const READ = `
-select e.position, e.id, e.type, e.epoch, e.subject, e.sequence, e.page, e.recorded_at, e.correlation_id, e.causation_id,
-       e.traceparent, e.data::text as data, o.bytes
-from (select position, bytes, sum(bytes) over (order by position) as total
-      from (select position, bytes from messaging.outbox
-            where position >= $1 and position <> all($2::bigint[]) order by position limit $3) lowest) o
-join messaging.events e using (position)
-where o.total <= $4 or o.total = o.bytes
-order by e.position`;
+/** A relay that has lost the broker for longer lets another process try, whose way to the broker may be open. */
+const PATIENCE_MS = 5_000;
+/** What is on the way at the end has this long to be confirmed. */
+const FLUSH_MS = 2_000;
 
 @Injectable()
 export class Relay {
   readonly #logger = new Logger('Relay');
   readonly #stopping = new AbortController();
   readonly #pool: Pool;
-  readonly #publisher: Publisher;
-  readonly #inFlight = new Map<string, number>();
-  #inFlightBytes = 0;
-  #confirmed: string[] = [];
-  #deleting: Promise<void> | undefined;
+  readonly #lock: RelayLock;
+  readonly #window: Window;
+  readonly #reader: OutboxReader;
+  readonly #sender: Sender;
   #running: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
   #active = false;
+  #connectedAt = 0;
   #failures = 0;
-  #wake: () => void = () => {};
+  #trouble: string | undefined;
   #woken = false;
+  #wake: () => void = () => {};
 
-  constructor(@Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions) {
-    const applicationName = `${options.service} relay`;
-    this.#pool = openPool({ ...connectionSettings({ url: options.databaseUrl, applicationName }), max: 2 });
-    this.#publisher = new Publisher(options.rabbitmqUrls, options.service);
-    this.#publisher.link.on('state', () => this.wake());
+  constructor(@Inject(MESSAGING_OPTIONS) { databaseUrl: url, rabbitmqUrls, service }: MessagingOptions) {
+    this.#pool = openPool({ ...connectionSettings({ url, applicationName: `${service} relay` }), max: 2 });
+    this.#lock = new RelayLock(url, `${service} relay lock`);
+    this.#window = new Window(this.#pool, this.#stopping.signal, () => this.wake());
+    this.#reader = new OutboxReader(this.#pool, namesOf(service).source);
+    this.#sender = new Sender(rabbitmqUrls, service, this.#pool, this.#window);
+    this.#sender.link.on('state', () => this.wake());
   }
 
-  /** Whether this process is the one that publishes, and how its connection to the broker is. */
+  /** Whether this process is the one that publishes, how its connection to the broker is, and what it has done so far. */
   get status() {
-    return { active: this.#active, inFlight: this.#inFlight.size, broker: this.#publisher.status };
+    return {
+      active: this.#active,
+      paused: this.#reader.paused,
+      trouble: this.#trouble,
+      inFlight: this.#window.size,
+      broker: this.#sender.link.status,
+      ...this.#sender.counts,
+    };
   }
 
   /** There is something new to look at. Costs nothing, may be called at any time. */
@@ -72,141 +69,109 @@ export class Relay {
   }
 
   start(): void {
-    this.#publisher.link.start();
+    this.#sender.link.start();
     this.#running ??= this.#run();
   }
 
-  /** Finishes what is on the way, as far as the broker answers within `graceMs`. */
-  async stop(graceMs = 3_000): Promise<void> {
+  /** Finishes what is on the way, as far as the broker answers in time; the rest stays in the outbox. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#stopping.abort();
     this.wake();
+    await Promise.race([this.#running, pause(FLUSH_MS + 500)]);
+    await this.#sender.link.stop(); // whoever waits for the broker hears of it
     await this.#running;
-    const deadline = Date.now() + graceMs;
-    while ((this.#inFlight.size > 0 || this.#deleting) && Date.now() < deadline && this.#publisher.link.channel) {
-      await pause(10);
-    }
-    await this.#publisher.link.stop();
-    await this.#deleting;
-    await this.#pool.end();
+    await this.#window.settled();
+    await Promise.race([this.#pool.end(), pause(1_000)]); // `end` waits for ever for a database that is silent
   }
 
   async #run(): Promise<void> {
-    for (let failures = 0; !this.#stopping.signal.aborted; ) {
+    while (!this.#stopping.signal.aborted) {
       try {
-        const lock = await RelayLock.tryAcquire(this.options.databaseUrl, `${this.options.service} relay lock`);
-        failures = 0;
-        if (lock) await this.#lead(lock);
-        else await pause(STANDBY_EVERY_MS, this.#stopping.signal);
+        if (this.#sender.isReady && (await this.#lock.tryAcquire())) await this.#lead();
+        else await this.#standBy();
       } catch (error) {
-        this.#logger.warn(`paused: ${(error as Error).message}`);
-        await backOff(failures++, { ceiling: 2_000, signal: this.#stopping.signal });
+        const reason = explain(error as Error);
+        if (this.#trouble !== reason) this.#logger.warn(`paused: ${reason}`);
+        this.#trouble = reason;
+        await backOff(this.#failures++, { ceiling: 2_000, signal: this.#stopping.signal });
       }
     }
+    await this.#lock.release();
   }
 
-  async #lead(lock: RelayLock): Promise<void> {
+  async #standBy(): Promise<void> {
+    if (this.#sender.isReady) return pause(STANDBY_EVERY_MS, this.#stopping.signal);
+    await this.#lock.release();
+    await this.#rest(STANDBY_EVERY_MS);
+  }
+
+  async #lead(): Promise<void> {
     this.#logger.log('active');
     this.#active = true;
-    let floor = 0;
-    let lastFullLook = 0;
+    this.#connectedAt = Date.now();
+    this.#reader.lookEverywhere();
     try {
-      while (!this.#stopping.signal.aborted && (await lock.stillHeld())) {
-        this.#woken = false;
-        if (!this.#hasRoom()) {
-          await this.#rest(POLL_MS);
-          continue;
-        }
-        const fullLook = Date.now() - lastFullLook > FULL_LOOK_EVERY_MS;
-        if (fullLook) lastFullLook = Date.now();
-        const rows = await this.#read(fullLook ? 0 : floor);
-        if (rows.length === 0) await this.#rest(POLL_MS);
-        else floor = Math.max(0, Number(rows[0]!.position) - FLOOR_MARGIN);
-        for (const message of wireBatches(rows)) void this.#publish(message);
-        if (this.#failures > 0) await backOff(this.#failures, { signal: this.#stopping.signal });
-      }
+      while (this.#hasPatience() && (await this.#lock.stillHeld())) await this.#round();
+      await this.#flush();
     } finally {
       this.#active = false;
-      await lock.release();
+      await this.#lock.release();
     }
   }
 
-  #hasRoom(): boolean {
-    const connected = this.#publisher.status.state === 'connected';
-    return connected && this.#inFlight.size < WINDOW_EVENTS && this.#inFlightBytes < WINDOW_BYTES;
+  async #round(): Promise<void> {
+    const { events, bytes } = this.#window.room;
+    if (!this.#sender.isReady || events === 0 || bytes === 0) return this.#rest(POLL_MS);
+    this.#woken = false;
+    const limits = { events: Math.min(READ_EVENTS, events), bytes: Math.min(READ_BYTES, bytes) };
+    const rows = await this.#reader.read({ except: this.#window.positions, ...limits });
+    this.#failures = 0;
+    this.#trouble = undefined;
+    if (rows.length === 0) return this.#rest(POLL_MS);
+    await failpoint('relay.afterRead');
+    await this.#publish(rows);
   }
 
-  async #read(floor: number): Promise<OutboxRow[]> {
-    const inFlight = [...this.#inFlight.keys()];
-    const limit = Math.min(READ_EVENTS, WINDOW_EVENTS - inFlight.length);
-    const { rows } = await this.#pool.query<OutboxRow>(READ, [floor, inFlight, limit, WINDOW_BYTES / 2]);
-    return rows;
-  }
-
-  async #publish(events: OutboxRow[]): Promise<void> {
-    const { source, exchange } = namesOf(this.options.service);
-    const first = events[0]!;
-    for (const { position, bytes } of events) {
-      this.#inFlight.set(position, bytes);
-      this.#inFlightBytes += bytes;
+  async #publish(events: OutgoingEvent[]): Promise<void> {
+    if (!this.#sender.isCarefulAt(events[0]!)) {
+      for (const message of wireBatches(events, this.#sender.maxMessageBytes)) void this.#sender.send(message);
+      return;
     }
-    const texts = events.map((event) => encode(event, source));
-    const body = Buffer.from(texts.length === 1 ? texts[0]! : `[${texts.join(',')}]`);
-    try {
-      await this.#publisher.publish(exchange, first.type, body, {
-        messageId: first.id,
-        type: first.type,
-        contentType: texts.length === 1 ? EVENT_CONTENT_TYPE : BATCH_CONTENT_TYPE,
-        contentEncoding: 'utf-8',
-        timestamp: Math.floor(first.recorded_at.getTime() / 1000),
-        appId: this.options.service,
-        ...(first.traceparent && { headers: { traceparent: first.traceparent } }),
-      });
-      this.#failures = 0;
-      this.#confirmed.push(...events.map(({ position }) => position));
-      this.#deleting ??= this.#deleteConfirmed().finally(() => (this.#deleting = undefined));
-    } catch (error) {
-      // An outage never uses up attempts: the rows stay, and are read again.
-      this.#failures++;
-      this.#logger.debug(`${events.length} × ${first.type} not confirmed: ${(error as Error).message}`);
-      this.#forget(events.map(({ position }) => position));
+    for (const event of events) {
+      if (this.#stopping.signal.aborted || !this.#sender.isCarefulAt(event)) return; // read again, as a batch
+      if (!(await this.#sender.sendAlone(event))) return this.#reader.lookEverywhere();
     }
   }
 
-  /** One at a time; whatever is confirmed meanwhile goes with the next round. */
-  async #deleteConfirmed(): Promise<void> {
-    for (let failures = 0; this.#confirmed.length > 0; ) {
-      const positions = this.#confirmed;
-      this.#confirmed = [];
-      try {
-        await this.#pool.query('delete from messaging.outbox where position = any($1::bigint[])', [positions]);
-        failures = 0;
-        this.#forget(positions);
-      } catch (error) {
-        this.#confirmed.push(...positions);
-        if (this.#stopping.signal.aborted) return; // published again after the restart
-        this.#logger.warn(`confirmed events stay in the outbox for now: ${(error as Error).message}`);
-        await backOff(failures++, { ceiling: 2_000, signal: this.#stopping.signal });
-      }
-    }
+  #hasPatience(): boolean {
+    if (this.#sender.link.status.state !== 'connecting') this.#connectedAt = Date.now();
+    return !this.#stopping.signal.aborted && Date.now() - this.#connectedAt < PATIENCE_MS;
   }
 
-  #forget(positions: readonly string[]): void {
-    for (const position of positions) {
-      this.#inFlightBytes -= this.#inFlight.get(position) ?? 0;
-      this.#inFlight.delete(position);
+  /** Waits for the answers to what was sent. */
+  async #flush(): Promise<void> {
+    for (const until = Date.now() + FLUSH_MS; this.#sender.isReady && this.#sender.unanswered > 0 && Date.now() < until; ) {
+      await pause(5);
     }
-    this.wake();
+    await this.#window.settled();
   }
 
   /** Until woken, at most `ms`. */
   async #rest(ms: number): Promise<void> {
-    if (this.#woken) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+    if (!this.#woken) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.#woken = false;
   }
 }

@@ -1,23 +1,24 @@
 // Groups events into messages: same type, at most 100 events and 128 KiB. One stream's events never sit in two open
 // batches, so that grouping cannot change their order.
-import { parseEventType } from '@app/contracts';
 
 const MAX_EVENTS = 100;
-const MAX_BYTES = 128 * 1024;
+export const MAX_MESSAGE_BYTES = 128 * 1024;
 
 export interface Outgoing {
-  position: string;
   type: string;
   subject: string;
-  id: string;
   bytes: number;
 }
 
-/** `events` in the order of the log, as messages in the order in which to publish them. */
-export function wireBatches<Event extends Outgoing>(events: readonly Event[]): Event[][] {
+/**
+ * @param events in the order of the log
+ * @param maxBytes of a message with more than one event
+ * @returns messages in the order in which to publish them
+ */
+export function wireBatches<Event extends Outgoing>(events: readonly Event[], maxBytes = MAX_MESSAGE_BYTES): Event[][] {
   const messages: Event[][] = [];
   const open = new Map<string, { events: Event[]; bytes: number }>();
-  const batchOfStream = new Map<string, string>();
+  const typeOfStream = new Map<string, string>();
   const flush = (type: string) => {
     const batch = open.get(type);
     if (!batch) return;
@@ -25,17 +26,21 @@ export function wireBatches<Event extends Outgoing>(events: readonly Event[]): E
     open.delete(type);
   };
   for (const event of events) {
-    const stream = `${parseEventType(event.type)?.aggregate}/${event.subject}`;
-    const other = batchOfStream.get(stream);
-    if (other !== undefined && other !== event.type) flush(other);
-    const current = open.get(event.type);
-    if (current && (current.events.length >= MAX_EVENTS || current.bytes + event.bytes > MAX_BYTES)) flush(event.type);
-    const batch = open.get(event.type) ?? { events: [], bytes: 0 };
+    const { type, subject, bytes } = event;
+    const stream = `${aggregateOf(type)} ${subject}`;
+    const other = typeOfStream.get(stream);
+    if (other !== undefined && other !== type) flush(other);
+    const current = open.get(type);
+    if (current && (current.events.length >= MAX_EVENTS || current.bytes + bytes > maxBytes)) flush(type);
+    const batch = open.get(type) ?? { events: [], bytes: 0 };
     batch.events.push(event);
-    batch.bytes += event.bytes;
-    open.set(event.type, batch);
-    batchOfStream.set(stream, event.type);
+    batch.bytes += bytes;
+    open.set(type, batch);
+    typeOfStream.set(stream, type);
   }
   for (const type of [...open.keys()]) flush(type);
   return messages;
 }
+
+/** `users.user` of `users.user.registered.v1`. */
+const aggregateOf = (type: string) => type.slice(0, type.indexOf('.', type.indexOf('.') + 1));

@@ -1,15 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+interface Bounds {
+  base?: number;
+  ceiling?: number;
+}
+
 /**
- * Waits a random time up to `base · 2^attempt` ms, at most `ceiling` ms ("full jitter"), so that many clients do not
- * come back in step. Resolves early, without an error, when `signal` is aborted.
+ * A random time up to `base · 2^attempt` ms, at most `ceiling` ms ("full jitter"), so that many clients do not come back in
+ * step; never less than a tenth of it.
  */
-export async function backOff(
-  attempt: number,
-  { base = 200, ceiling = 10_000, signal }: { base?: number; ceiling?: number; signal?: AbortSignal } = {},
-): Promise<void> {
+export function jitter(attempt: number, { base = 200, ceiling = 10_000 }: Bounds = {}): number {
   const bound = Math.min(ceiling, base * 2 ** Math.min(attempt, 20));
-  await pause(bound / 10 + Math.random() * bound, signal);
+  return Math.min(ceiling, bound / 10 + Math.random() * bound);
+}
+
+/** Waits a {@link jitter}. Resolves early, without an error, when `signal` is aborted. */
+export async function backOff(attempt: number, { signal, ...bounds }: Bounds & { signal?: AbortSignal } = {}): Promise<void> {
+  await pause(jitter(attempt, bounds), signal);
 }
 
 /** Waits `ms` or until `signal` is aborted. */

@@ -1,7 +1,7 @@
 // One connection to the broker, from the first packet until its socket is gone for good. It can be cut in any state, so
 // that nothing ever waits for a peer that is silent; closing it twice, or while it breaks, is harmless.
 import type { Socket } from 'node:net';
-import { connect, type ChannelModel } from 'amqplib';
+import { connect, type ChannelModel, type SocketOptions } from 'amqplib';
 import { explain } from './explain.js';
 
 /** 2 to 3 silent intervals = dead: a half-open connection is found after 12–18 s. */
@@ -42,13 +42,14 @@ export class BrokerConnection {
     signal.addEventListener('abort', abort);
     try {
       signal.throwIfAborted();
-      const model = await connect(address.href, {
+      const options = {
         noDelay: true,
         keepAlive: true,
         timeout: HANDSHAKE_TIMEOUT_MS,
         clientProperties: { connection_name: name },
         signal: cut.signal, // reaches the socket, whatever state it is in
-      });
+      } as SocketOptions;
+      const model = await connect(address.href, options);
       return new BrokerConnection(model, cut);
     } finally {
       signal.removeEventListener('abort', abort);

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import { hostname } from 'node:os';
 import { Logger } from '@nestjs/common';
 import type { Channel, ChannelModel, ConfirmChannel } from 'amqplib';
+import { connectionIs } from '../operations/metrics.js';
 import { backOff } from './backoff.js';
 import { BrokerConnection } from './broker-connection.js';
 import { explain } from './explain.js';
@@ -143,6 +144,7 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
   #become(status: LinkStatus): void {
     const { state, reason } = this.#status;
     this.#status = status;
+    connectionIs(this.options.purpose, status.state);
     if (status.state !== state || status.reason !== reason) {
       if (status.state === 'connected') this.#logger.log('connected');
       else if (status.state !== 'stopped') this.#logger.warn(`${status.state}: ${status.reason}`);

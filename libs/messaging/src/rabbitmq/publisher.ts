@@ -1,6 +1,7 @@
 // Publishes with confirms. A promise that resolves means: the broker has it on disk, or nobody listens.
 // A promise that rejects means: unknown – publish again.
-import type { ConfirmChannel, Options } from 'amqplib';
+import type { EventEmitter } from 'node:events';
+import { IllegalOperationError, type ConfirmChannel, type Options } from 'amqplib';
 import { BrokerLink, openConfirmChannel, type LinkStatus } from './broker-link.js';
 import { declareExchange } from './topology.js';
 
@@ -45,7 +46,10 @@ export class Publisher {
         this.#returned = new Set();
         // The broker returns an unroutable message before it confirms it.
         channel.on('return', ({ properties }) => this.#returned.add(String(properties.messageId)));
-        channel.on('error', (error: Error) => (this.#closedBy = error));
+        // Both come before the unanswered messages are given back.
+        for (const source of [channel, channel.connection as unknown as EventEmitter]) {
+          source.on('error', (error: Error) => (this.#closedBy = error));
+        }
         await declareExchange(channel, service);
       },
     });
@@ -60,7 +64,7 @@ export class Publisher {
   publish(exchange: string, key: string, body: Buffer, options: Options.Publish & { messageId: string }) {
     return new Promise<'routed' | 'unroutable'>((resolve, reject) => {
       const { channel } = this.link;
-      if (!channel) return reject(new PublishFailedError('lost', this.#closedBy));
+      if (!channel) return reject(new PublishFailedError('lost'));
       const sent = { since: Date.now() };
       const returned = this.#returned;
       const onAnswer = (error: Error | null) => {
@@ -76,8 +80,8 @@ export class Publisher {
       try {
         channel.publish(exchange, key, body, { ...options, mandatory: true, persistent: true }, onAnswer);
       } catch (error) {
-        const closing = (error as Error).name === 'IllegalOperationError';
-        return reject(new PublishFailedError(closing ? 'lost' : 'unsendable', error as Error));
+        const closing = error instanceof IllegalOperationError;
+        return reject(new PublishFailedError(closing ? 'lost' : 'unsendable', closing ? undefined : (error as Error)));
       }
       this.#unanswered.add(sent);
       this.#watch(CONFIRM_TIMEOUT_MS);

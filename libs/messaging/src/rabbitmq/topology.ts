@@ -15,7 +15,10 @@ export async function declareReplay(channel: Channel, owner: string): Promise<vo
   const { replay, replayRequests } = namesOf(owner);
   await channel.assertExchange(REPLAY_REQUESTS, 'topic', { durable: true });
   await channel.assertExchange(replay, 'direct', { durable: true });
-  await channel.assertQueue(replayRequests, { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': DELIVERY_LIMIT } });
+  await channel.assertQueue(replayRequests, {
+    durable: true,
+    arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': DELIVERY_LIMIT },
+  });
   await channel.bindQueue(replayRequests, REPLAY_REQUESTS, owner);
 }
 
@@ -32,7 +35,10 @@ export async function declareInbox(
 ): Promise<number> {
   await channel.assertExchange(dead, 'fanout', { durable: true });
   // A dead-letter queue without a dead-letter queue of its own: a limit that nobody reaches (−1 drops on 3.10).
-  await channel.assertQueue(dead, { durable: true, arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 } });
+  await channel.assertQueue(dead, {
+    durable: true,
+    arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 },
+  });
   await channel.bindQueue(dead, dead, '');
   const { consumerCount } = await channel.assertQueue(queue, {
     durable: true,

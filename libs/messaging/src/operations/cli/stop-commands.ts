@@ -1,0 +1,190 @@
+import { listAudit } from '../operation.js';
+import { inboxes, rebuildInbox } from '../inbox-rebuild.js';
+import { listHolds, logStatus, releaseHold, startEpoch } from '../log.js';
+import { listPauses, pauseScope, resumeScope } from '../pauses.js';
+import { numberOf, type Command } from './command.js';
+import { age, clip, fields, plural, table } from './table.js';
+
+const pauses: Command = {
+  name: 'pauses',
+  summary: 'what is paused, by whom and why',
+  scope: 'each',
+  async run({ database }) {
+    const found = await listPauses(database);
+    const text = table(found, [
+      { title: 'SCOPE', of: ({ scope }) => scope },
+      { title: 'BY', of: ({ by }) => by, shrinks: true },
+      { title: 'FOR', of: ({ since }) => age(since) },
+      { title: 'REASON', of: ({ reason }) => reason, shrinks: true },
+    ]);
+    return { json: { pauses: found }, text: found.length > 0 ? text : 'Nothing is paused.' };
+  },
+};
+
+const pause: Command = {
+  name: 'pause',
+  summary: 'stops the relay, an inbox or one reaction, within a second or two',
+  args: '<relay | inbox:name | reaction:ClassName>',
+  arity: [1, 1],
+  scope: 'one',
+  acts: true,
+  details:
+    'relay             events wait in the outbox\n' +
+    'inbox:<name>      events wait in the queue\n' +
+    'reaction:<Class>  its events are parked with their streams, everything else flows\n' +
+    'Nothing is lost, and all of it goes on by itself after "resume".',
+  async run({ database, args, action }) {
+    const effect = await pauseScope(database, args[0]!, action);
+    const done = action.dryRun ? 'would be paused' : 'is paused';
+    return {
+      json: { scope: args[0], ...effect, dryRun: action.dryRun ?? false },
+      text: effect.affected > 0 ? `${args[0]} ${done}.` : `${args[0]} is paused already.`,
+    };
+  },
+};
+
+const resume: Command = {
+  name: 'resume',
+  summary: 'lets go on what was paused',
+  args: '<relay | inbox:name | reaction:ClassName>',
+  arity: [1, 1],
+  scope: 'one',
+  acts: true,
+  async run({ database, args, action }) {
+    const effect = await resumeScope(database, args[0]!, action);
+    const done = action.dryRun ? 'would go on' : 'goes on';
+    return { json: { scope: args[0], ...effect, dryRun: action.dryRun ?? false }, text: `${args[0]} ${done}.` };
+  },
+};
+
+const rebuild: Command = {
+  name: 'inbox rebuild',
+  summary: 'resets the inbox of a projection: all of history is applied again',
+  args: '<inbox>',
+  arity: [1, 1],
+  scope: 'one',
+  acts: true,
+  details:
+    'Before: pause inbox:<name>, and empty the tables of the projection – this command does not touch them.\n' +
+    'After: resume inbox:<name>; the history arrives by itself, see "books".',
+  async run({ database, service, args, action, confirm }) {
+    const inbox = args[0]!;
+    if (!action.dryRun)
+      await confirm(`Have you emptied the projection's own tables? "${inbox}" will apply all of history again.`);
+    const effect = await rebuildInbox(database, service, inbox, action);
+    const done = action.dryRun ? 'would be forgotten' : 'forgotten';
+    return {
+      json: { inbox, ...effect, dryRun: action.dryRun ?? false },
+      text: `${plural(effect.streams, 'stream')} and ${plural(effect.parked, 'parked event')} ${done}. Next: resume inbox:${inbox}`,
+    };
+  },
+};
+
+const listInboxes: Command = {
+  name: 'inbox list',
+  summary: 'the inboxes of a service',
+  scope: 'each',
+  async run({ database }) {
+    const names = await inboxes(database);
+    return { json: { inboxes: names }, text: names.join('\n') || 'None: this service hears nothing.' };
+  },
+};
+
+const log: Command = {
+  name: 'log status',
+  summary: 'the service’s own log: how far it is, and since when its epoch lasts',
+  scope: 'each',
+  async run({ database }) {
+    const it = await logStatus(database);
+    const text = fields({
+      Epoch: `${it.epoch}, for ${age(it.startedAt)}`,
+      'Last position': it.position,
+      'Pages settled': `up to ${it.settledPage}, open: ${it.openPage}`,
+    });
+    return { json: it, text };
+  },
+};
+
+const newEpoch: Command = {
+  name: 'log new-epoch',
+  summary: 'for a database that was restored to an older state: its log begins a new life',
+  scope: 'one',
+  acts: true,
+  details:
+    'Every stream begins with sequence 1 again. Events that were told after the state that was restored are still applied at\n' +
+    'their subscribers; only people can decide what that means.',
+  async run({ database, service, action, confirm }) {
+    if (!action.dryRun) await confirm(`Begin a new epoch of the log of ${service}?`);
+    const effect = await startEpoch(database, action);
+    const done = action.dryRun ? 'would begin' : `has begun: ${effect.epoch}`;
+    return { json: { ...effect, dryRun: action.dryRun ?? false }, text: `A new epoch ${done}.` };
+  },
+};
+
+const holds: Command = {
+  name: 'holds',
+  summary: 'logs that contradict what was applied here; their events are parked',
+  scope: 'each',
+  async run({ database }) {
+    const found = await listHolds(database);
+    const lines = found.map(
+      ({ inbox, source, epoch, reason, since, parked }) =>
+        `${source}, epoch ${epoch}, in inbox ${inbox} for ${age(since)}: ${plural(parked, 'event')} parked\n  ${reason}`,
+    );
+    return { json: { holds: found }, text: lines.join('\n') || 'Nothing is held.' };
+  },
+};
+
+const release: Command = {
+  name: 'holds release',
+  summary: 'lets a held log flow again',
+  args: '<source>',
+  arity: [1, 1],
+  scope: 'one',
+  acts: true,
+  options: {
+    epoch: { type: 'string', value: 'uuid', help: 'only this one' },
+    inbox: { type: 'string', value: 'name', help: 'only there' },
+  },
+  details:
+    'Skip the contradicting events first (parked list --source <source>), or it is held again by the first of them.',
+  async run({ database, args, text, action, confirm }) {
+    await confirm(`Let ${args[0]} flow again?`);
+    const which = { source: args[0]!, epoch: text('epoch'), inbox: text('inbox') };
+    const effect = await releaseHold(database, which, action);
+    const done = action.dryRun ? 'would be released' : 'released';
+    return { json: { ...effect, dryRun: action.dryRun ?? false }, text: `${plural(effect.affected, 'hold')} ${done}.` };
+  },
+};
+
+const auditCommand: Command = {
+  name: 'audit',
+  summary: 'who did what, when and why; the newest first',
+  scope: 'each',
+  options: { limit: { type: 'string', value: 'n', help: 'how many (20)' } },
+  async run({ database, text: option }) {
+    const lines = await listAudit(database, { limit: numberOf(option('limit') ?? '20', '--limit') });
+    const text = table(lines, [
+      { title: 'AGO', of: ({ at }) => age(at) },
+      { title: 'WHO', of: ({ who }) => who, shrinks: true },
+      { title: 'ACTION', of: ({ action }) => action },
+      { title: 'ROWS', of: ({ affected }) => affected, right: true },
+      { title: 'WITH', of: ({ parameters }) => clip(JSON.stringify(parameters), 200), shrinks: true },
+      { title: 'REASON', of: ({ reason }) => reason, shrinks: true },
+    ]);
+    return { json: { audit: lines }, text: lines.length > 0 ? text : 'Nothing was done.' };
+  },
+};
+
+export const stopCommands: Command[] = [
+  pauses,
+  pause,
+  resume,
+  holds,
+  release,
+  listInboxes,
+  rebuild,
+  log,
+  newEpoch,
+  auditCommand,
+];

@@ -1,0 +1,13 @@
+export { accounts, requestReplay } from './books-status.js';
+export { attachments, detach } from './detach.js';
+export { inboxes, rebuildInbox } from './inbox-rebuild.js';
+export { listHolds, logStatus, releaseHold, startEpoch } from './log.js';
+export { audit, listAudit, OperationError, type ActionOptions } from './operation.js';
+export { outboxStatus } from './outbox-status.js';
+export { overview } from './overview.js';
+export { listParked, parkedGroups, showParked, type ParkedFilter } from './parked-query.js';
+export { retryGroup, retryParked } from './parked-retry.js';
+export { discardParked, skipGroup, skipMissing, skipParked } from './parked-skip.js';
+export { listPauses, pauseScope, resumeScope } from './pauses.js';
+export { parseSince, tail } from './tail.js';
+export { timersStatus } from './timers-status.js';

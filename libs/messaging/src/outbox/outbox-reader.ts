@@ -1,0 +1,84 @@
+// Reads what is not published yet, lowest positions first. By state, never by cursor: a cursor lost 24 % of the events,
+// because positions commit out of order.
+import type { Pool } from 'pg';
+import { encode, type LogRow } from '../cloud-event.js';
+
+/** An event on its way out. */
+export interface OutgoingEvent extends LogRow {
+  /** As it goes over the wire. */
+  text: string;
+  bytes: number;
+}
+
+/** Positions commit out of order: this far behind the newest one we still look every time, everywhere once a second. */
+const FLOOR_MARGIN = 10_000;
+const FULL_LOOK_EVERY_MS = 1_000;
+
+// The floor keeps the scan off dead rows (52 ms → 1.3 ms behind 450 000 of them).
+const read = (lowest: string) => `
+select e.position, e.id, e.type, e.epoch, e.subject, e.sequence, e.page, e.recorded_at, e.correlation_id, e.causation_id,
+       e.traceparent, e.data::text as data
+from (select position, bytes, sum(bytes) over (order by position) as total from (${lowest}) lowest) o
+join messaging.events e using (position)
+where o.total <= $4 or o.total = o.bytes
+order by e.position`;
+
+const READ = read(`
+  select position, bytes from messaging.outbox
+  where position >= $1 and position <> all($2::bigint[]) order by position limit $3`);
+
+// While an event is set aside, its successors wait.
+const READ_AROUND_HELD = read(`
+  select o.position, o.bytes from messaging.outbox o join messaging.events e using (position)
+  where o.position >= $1 and o.position <> all($2::bigint[])
+    and not exists (
+      select from messaging.unpublishable u join messaging.events held using (position)
+      where held.epoch = e.epoch and held.aggregate = e.aggregate and held.subject = e.subject)
+  order by o.position limit $3`);
+
+const LOOK = `
+select exists (select from messaging.unpublishable) as held,
+       (select reason from messaging.pauses where scope = 'relay') as paused`;
+
+export class OutboxReader {
+  #floor = 0;
+  #lookedAt = 0;
+  #held = false;
+  #paused: string | undefined;
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly source: string,
+  ) {}
+
+  /** Why an operator has paused publishing, if so. */
+  get paused(): string | undefined {
+    return this.#paused;
+  }
+
+  /** The next {@link read} looks everywhere, and at what operators have done. */
+  lookEverywhere(): void {
+    this.#lookedAt = 0;
+  }
+
+  /** At most `events` and `bytes` (but one event in any case) that are not in `except`. */
+  async read({ except, events, bytes }: { except: string[]; events: number; bytes: number }): Promise<OutgoingEvent[]> {
+    const everywhere = Date.now() - this.#lookedAt > FULL_LOOK_EVERY_MS;
+    if (everywhere) await this.#look();
+    if (this.#paused !== undefined) return [];
+    const sql = this.#held ? READ_AROUND_HELD : READ;
+    const { rows } = await this.pool.query<LogRow>(sql, [everywhere ? 0 : this.#floor, except, events, bytes]);
+    if (rows[0]) this.#floor = Math.max(0, Number(rows[0].position) - FLOOR_MARGIN);
+    return rows.map((row) => {
+      const text = encode(row, this.source);
+      return { ...row, text, bytes: Buffer.byteLength(text) };
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { rows } = await this.pool.query<{ held: boolean; paused: string | null }>(LOOK);
+    this.#held = rows[0]!.held;
+    this.#paused = rows[0]!.paused ?? undefined;
+    this.#lookedAt = Date.now();
+  }
+}

@@ -1,0 +1,49 @@
+import { randomUUID } from 'node:crypto';
+import { eventually } from '@app/testing';
+import { firstArrivalsOutOfOrder, startOutbox, type OutboxFixture } from './outbox.fixture.js';
+
+describe('Relay', () => {
+  let outbox: OutboxFixture;
+  beforeEach(async () => (outbox = await startOutbox()));
+  afterEach(() => outbox.stop());
+
+  it('publishes one event alone and at once when idle', async () => {
+    const heard = await outbox.listen();
+    const relay = outbox.relay();
+    relay.start();
+    await eventually(() => expect(relay.status.active).toBe(true));
+    const subjects = Array.from({ length: 5 }, () => randomUUID());
+    const latencies: number[] = [];
+    for (const subject of subjects) {
+      const started = performance.now();
+      await outbox.record(relay, [subject]);
+      await eventually(() => expect(heard.map((event) => event.subject)).toContain(subject), { intervalMs: 1 });
+      latencies.push(performance.now() - started);
+    }
+    expect(heard.map(({ together }) => together)).toEqual([1, 1, 1, 1, 1]);
+    expect(Math.min(...latencies)).toBeLessThan(50); // does not wait for the poll
+    await outbox.emptied();
+  });
+
+  it('publishes a backlog in batches and in order', async () => {
+    const heard = await outbox.listen();
+    await outbox.fill(20_000);
+    const relay = outbox.relay();
+    const started = performance.now();
+    relay.start();
+    await outbox.emptied();
+    console.log('backlog', Math.round(20_000 / ((performance.now() - started) / 1000)), '/s');
+    await eventually(() => expect(heard).toHaveLength(20_000));
+    expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
+    expect(Math.max(...heard.map(({ together }) => together))).toBe(100);
+    expect(relay.status).toMatchObject({ published: 20_000, unroutable: 0, inFlight: 0 });
+  });
+
+  it('counts and removes what nobody listens to', async () => {
+    await outbox.fill(150);
+    const relay = outbox.relay();
+    relay.start();
+    await outbox.emptied();
+    expect(relay.status).toMatchObject({ published: 150, unroutable: 150 });
+  });
+});

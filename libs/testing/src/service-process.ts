@@ -1,0 +1,42 @@
+import { builtApp } from './built-app.js';
+import { eventually } from './eventually.js';
+import { httpClient, type TestHttp } from './http-client.js';
+import { startProcess, type TestProcess } from './test-process.js';
+
+export interface ServiceProcess extends TestProcess {
+  readonly http: TestHttp;
+}
+
+export interface ServiceProcessOptions {
+  port: number;
+  databaseUrl: string;
+  rabbitmqUrl: string;
+  env?: Record<string, string>;
+  /** Returns when it answers HTTP, connected to the broker or not. */
+  doNotWait?: boolean;
+}
+
+/** Starts an app as it is in production: the build, in a process of its own. Waits until it is ready. */
+export async function startServiceProcess(service: string, options: ServiceProcessOptions): Promise<ServiceProcess> {
+  const { port, databaseUrl, rabbitmqUrl, env } = options;
+  const prefix = service.toUpperCase();
+  const running = await startProcess(process.execPath, ['--enable-source-maps', await builtApp(service)], {
+    env: {
+      [`${prefix}_PORT`]: String(port),
+      [`${prefix}_DATABASE_URL`]: databaseUrl,
+      RABBITMQ_URL: rabbitmqUrl,
+      HOST: '127.0.0.1',
+      LOG_FORMAT: 'json',
+      ...env,
+    },
+    readyUrl: `http://127.0.0.1:${port}/health/live`,
+  });
+  const http = httpClient(() => `http://127.0.0.1:${port}`);
+  if (!options.doNotWait) {
+    await eventually(async () => {
+      const { body } = await http('GET', '/health/ready');
+      if ((body as { status: string }).status !== 'ok') throw new Error(`not ready: ${JSON.stringify(body)}`);
+    });
+  }
+  return { ...running, http };
+}

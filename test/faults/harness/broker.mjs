@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** @typedef {{ managementUrl: string, user: string, password: string, url: string, rabbitmqctl: (args: string[]) => Promise<{ stdout: string, stderr: string, code: number }> }} Node */
+
+/** A RabbitMQ node seen by an operator: rabbitmqctl and the management API. */
+export class Broker {
+  /** @param {Node} node */
+  constructor(node) {
+    this.node = node;
+  }
+
+  /** @param {string[]} args @returns {Promise<string>} what it printed */
+  async ctl(...args) {
+    const { code, stdout, stderr } = await this.node.rabbitmqctl(args);
+    if (code !== 0) throw new Error(`rabbitmqctl ${args.join(' ')}: ${stderr || stdout}`);
+    return stdout;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} where after /api/
+   * @param {unknown} [body]
+   * @returns {Promise<any>}
+   */
+  async api(method, where, body) {
+    const { managementUrl, user, password } = this.node;
+    const response = await fetch(`${managementUrl}/api/${where}`, {
+      method,
+      headers: {
+        authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+        'content-type': 'application/json',
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(15_000),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} /api/${where}: ${response.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  }
+
+  /** Right after a start the management API may not be there yet. @param {string} name */
+  async createVhost(name) {
+    for (let patience = 50; ; patience--) {
+      try {
+        await this.api('PUT', `vhosts/${name}`);
+        await this.api('PUT', `permissions/${name}/${this.node.user}`, { configure: '.*', write: '.*', read: '.*' });
+        return;
+      } catch (error) {
+        if (patience === 0) throw error;
+        await sleep(200);
+      }
+    }
+  }
+
+  /** @param {string} vhost @returns {Promise<{ name: string, messages?: number, messages_unacknowledged?: number, message_stats?: { redeliver?: number } }[]>} */
+  queues(vhost) {
+    return this.api('GET', `queues/${vhost}`);
+  }
+
+  /** Names as services give them: `consumer@host:pid purpose`. @param {string} vhost @returns {Promise<string[]>} */
+  async connections(vhost) {
+    const connections = await this.api('GET', `vhosts/${vhost}/connections`);
+    return connections.map((/** @type {any} */ connection) =>
+      String(connection.client_properties?.connection_name ?? connection.name),
+    );
+  }
+}

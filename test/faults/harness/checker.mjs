@@ -1,0 +1,147 @@
+// Looks from outside, at rest: compares the histories of the client, the logs of the producers and the effects of the
+// consumers. Trusts nobody's own account.
+import { checkBooks } from './check-books.mjs';
+import { checkSums } from './check-sums.mjs';
+import { ownerFor, reactionsOf } from './expectations.mjs';
+
+/** @typedef {import('./trial.mjs').Trial} Trial */
+/** @typedef {{ id: string, type: string, epoch: string, aggregate: string, subject: string, sequence: number, position: number, page: number, data: { commandId: string, index: number, accountId: string, amount: number } }} Logged */
+/** @typedef {{ seq: number, reaction: string, event_id: string, type: string, epoch: string, aggregate: string, subject: string, sequence: number }} Effect */
+
+/** Problems that are shown; the rest is counted. */
+const SHOWN = 12;
+
+/**
+ * @param {Trial} trial
+ * @returns {Promise<import('./types.js').Verdict>}
+ */
+export async function check(trial) {
+  const findings = new Findings();
+  /** @type {Record<string, Logged[]>} */
+  const logs = {};
+  for (const name of ['producer', 'consumer']) logs[name] = await readLog(trial, name);
+  checkCommands(trial, logs.producer ?? [], findings);
+  for (const name of ['producer', 'consumer']) checkSequences(logs[name] ?? [], findings);
+  let effects = 0;
+  for (const name of trial.names) {
+    const rows = await readEffects(trial, name);
+    effects += rows.length;
+    const log = logs[ownerFor(name)] ?? [];
+    checkEffects(trial, name, log, rows, findings);
+    findings.problems.push(...(await checkBooks(trial, name)));
+  }
+  findings.problems.push(...(await checkSums(trial, logs.producer ?? [], logs.consumer ?? [])));
+  return { events: (logs.producer ?? []).length + (logs.consumer ?? []).length, effects, ...findings.verdict() };
+}
+
+class Findings {
+  lost = 0;
+  duplicated = 0;
+  outOfOrder = 0;
+  unexpected = 0;
+  /** @type {string[]} */
+  problems = [];
+
+  /** @param {'lost' | 'duplicated' | 'outOfOrder' | 'unexpected'} kind @param {string} detail */
+  add(kind, detail) {
+    this[kind]++;
+    if (this[kind] <= SHOWN) this.problems.push(`${kind}: ${detail}`);
+  }
+
+  verdict() {
+    const { lost, duplicated, outOfOrder, unexpected, problems } = this;
+    return { lost, duplicated, outOfOrder, unexpected, problems };
+  }
+}
+
+/** @param {Trial} trial @param {string} name @returns {Promise<Logged[]>} */
+async function readLog(trial, name) {
+  if (!trial.databases[name]) return [];
+  const rows = await trial.rows(
+    name,
+    'select id, type, epoch, aggregate, subject, sequence, position, page, data from messaging.events order by position',
+  );
+  return rows.map((row) => ({
+    ...row,
+    sequence: Number(row.sequence),
+    position: Number(row.position),
+    page: Number(row.page),
+  }));
+}
+
+/** @param {Trial} trial @param {string} name @returns {Promise<Effect[]>} */
+async function readEffects(trial, name) {
+  const rows = await trial.rows(
+    name,
+    'select seq, reaction, event_id, type, epoch, aggregate, subject, sequence from effects order by seq',
+  );
+  return rows.map((row) => ({ ...row, seq: Number(row.seq), sequence: Number(row.sequence) }));
+}
+
+/**
+ * Every acknowledged command has left exactly its events; no other command has left any.
+ * @param {Trial} trial @param {Logged[]} log @param {Findings} findings
+ */
+function checkCommands(trial, log, findings) {
+  /** @type {Map<string, Logged[]>} */
+  const recorded = new Map();
+  for (const event of log) recorded.set(event.data.commandId, [...(recorded.get(event.data.commandId) ?? []), event]);
+  for (const command of trial.load.plan) {
+    const outcome = trial.load.outcomes.get(command.id);
+    const events = recorded.get(command.id) ?? [];
+    recorded.delete(command.id);
+    const complete = command.events.every((planned, index) =>
+      events.some(({ type, data }) => type === `producer.${planned.name}.v1` && data.index === index && data.amount === planned.amount),
+    );
+    const about = `command ${command.id} (${outcome ?? 'not sent'}) has ${events.length} of ${command.events.length} events`;
+    if (outcome === 'ok' && !trial.isForgotten(command.id) && !complete) findings.add('lost', about);
+    else if (outcome === 'ok' && events.length > command.events.length) findings.add('duplicated', about);
+    else if ((outcome === 'failed' || outcome === undefined) && events.length > 0) findings.add('unexpected', about);
+    else if (outcome === 'unknown' && events.length > 0 && !complete) findings.add('unexpected', `${about}: torn`);
+  }
+  for (const [id, events] of recorded) findings.add('unexpected', `${events.length} event(s) of a command ${id} that nobody sent`);
+}
+
+/** @param {Logged[]} log @param {Findings} findings */
+function checkSequences(log, findings) {
+  /** @type {Map<string, number>} */
+  const last = new Map();
+  for (const { epoch, aggregate, subject, sequence } of log) {
+    const stream = `${epoch} ${aggregate}/${subject}`;
+    if (sequence !== (last.get(stream) ?? 0) + 1) findings.add('outOfOrder', `${stream} has ${sequence} behind ${last.get(stream) ?? 0} in the log`);
+    last.set(stream, sequence);
+  }
+}
+
+/**
+ * Every event has had each of its effects once, in the order of its stream, and nothing else has had any.
+ * @param {Trial} trial @param {string} name @param {Logged[]} log @param {Effect[]} effects @param {Findings} findings
+ */
+function checkEffects(trial, name, log, effects, findings) {
+  const expected = { ...reactionsOf(name) };
+  for (const [type, more] of Object.entries(trial.scenario.reactions?.[name] ?? {})) {
+    expected[type] = [...(expected[type] ?? []), ...more];
+  }
+  /** @type {Map<string, number>} */
+  const found = new Map();
+  /** @type {Map<string, number>} */
+  const last = new Map();
+  for (const { reaction, event_id: id, epoch, aggregate, subject, sequence } of effects) {
+    found.set(`${id} ${reaction}`, (found.get(`${id} ${reaction}`) ?? 0) + 1);
+    const stream = `${reaction} ${epoch} ${aggregate}/${subject}`;
+    const before = last.get(stream) ?? 0;
+    if (sequence < before) findings.add('outOfOrder', `${name}: ${stream} ${sequence} was applied after ${before}`);
+    last.set(stream, Math.max(before, sequence));
+  }
+  for (const { id, type, aggregate, subject, sequence } of log) {
+    for (const reaction of expected[type] ?? []) {
+      const times = found.get(`${id} ${reaction}`) ?? 0;
+      found.delete(`${id} ${reaction}`);
+      const about = `${name}: ${reaction} ran ${times} × for ${aggregate}/${subject} ${sequence} (${id})`;
+      if (times === 0 && !trial.isExempt(name, reaction, id)) findings.add('lost', about);
+      if (times > 1) findings.add('duplicated', about);
+      if (times > 0 && trial.skipped.has(id)) findings.add('unexpected', `${about}, which was skipped`);
+    }
+  }
+  for (const [key] of found) if (!trial.isAllowed(name, key)) findings.add('unexpected', `${name}: an effect of ${key}, which nobody recorded`);
+}

@@ -1,0 +1,72 @@
+// The commands of a scenario: several types, at least some 20 events per stream, half of them spread evenly, half by Zipf's
+// law with one hot stream. The same seed gives the same commands.
+import { randomFrom } from './random.mjs';
+
+/** @typedef {import('./types.js').PlannedCommand} PlannedCommand */
+/** @typedef {import('./types.js').LoadOptions} LoadOptions */
+
+const NAMES = [
+  ...Array(7).fill('account.credited'),
+  ...Array(4).fill('account.debited'),
+  ...Array(5).fill('account.noted'),
+  ...Array(2).fill('ticket.raised'),
+  ...Array(2).fill('ticket.closed'),
+];
+/** Of them, 40 belong to the account's stream and 10 to the ticket's. */
+const EVENTS_PER_ACCOUNT = 50;
+
+/**
+ * @param {{ seed: string, events: number } & LoadOptions} options
+ * @returns {PlannedCommand[]}
+ */
+export function planLoad({ seed, events, slow = 2, late = 0, flags = {} }) {
+  const random = randomFrom(seed);
+  const accounts = Math.max(4, Math.round(events / EVENTS_PER_ACCOUNT));
+  const zipf = zipfOf(accounts, random);
+  /** @type {PlannedCommand[]} */
+  const plan = [];
+  for (let planned = 0, n = 0; planned < events; n++) {
+    const account = n % 2 === 0 ? (n / 2) % accounts : zipf();
+    const count = Math.min(1 + random.below(3), events - planned);
+    planned += count;
+    /** @type {PlannedCommand} */
+    const command = { id: '', accountId: `a${account}`, events: Array.from({ length: count }, () => event(random)) };
+    if (random.next() < 0.005) command.mode = 'swallow';
+    if (random.next() < late) command.pauseMs = random.below(2_000);
+    plan.push(command);
+    if (random.next() < 0.02) {
+      plan.push({ id: '', accountId: `a${account}`, events: [event(random)], mode: 'roll-back' });
+    }
+  }
+  random.shuffle(plan);
+  flagSome(plan, Array.from({ length: slow }, (_, i) => ((i + 1) * 100) / (slow + 1)), 'slow');
+  for (const [flag, places] of Object.entries(flags)) flagSome(plan, places, flag);
+  plan.forEach((command, n) => (command.id = `c${n}`));
+  return plan;
+}
+
+/** @param {import('./random.mjs').Random} random */
+const event = (random) => ({ name: random.pick(NAMES), amount: 1 + random.below(100) });
+
+/** @param {number} count @param {import('./random.mjs').Random} random */
+function zipfOf(count, random) {
+  const weights = Array.from({ length: count }, (_, rank) => 1 / (rank + 1) ** 1.1);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return () => {
+    let rest = random.next() * total;
+    return Math.max(0, weights.findIndex((weight) => (rest -= weight) < 0));
+  };
+}
+
+/**
+ * @param {PlannedCommand[]} plan
+ * @param {number[]} places in percent of the plan
+ * @param {string} flag
+ */
+function flagSome(plan, places, flag) {
+  for (const place of places) {
+    const from = Math.floor((plan.length * place) / 100);
+    const command = plan.slice(from).find(({ mode, events }) => !mode && events.every((e) => !e.flag));
+    if (command?.events[0]) command.events[0].flag = flag;
+  }
+}

@@ -1,0 +1,95 @@
+// Runs one scenario from the first connection to the last: set up, load, fault, heal, rest, check, stop, look for leaks.
+import { appendFileSync, rmSync } from 'node:fs';
+import { check } from './checker.mjs';
+import { changedConnections, purposes, stopAndLook } from './leaks.mjs';
+import { recovery, untilAtRest } from './rest.mjs';
+import { Trial } from './trial.mjs';
+
+/** @typedef {import('./types.js').Scenario} Scenario */
+/** @typedef {import('./types.js').Result} Result */
+
+/** Beyond the target: a run that is late is told from one that never ends. */
+const PATIENCE_SECONDS = 60;
+
+/**
+ * @param {Scenario} scenario
+ * @param {{ servers: import('./servers.mjs').Servers, seed: string, events: number, sabotage?: string, onPhase?: (phase: string) => void }} options
+ * @returns {Promise<Result & { dir: string }>}
+ */
+export async function runScenario(scenario, { onPhase = () => {}, ...options }) {
+  const started = Date.now();
+  const trial = new Trial(scenario, options);
+  /** @type {Result} */
+  const result = {
+    scenario: scenario.name,
+    ok: false,
+    evidence: trial.evidence,
+    commands: { ok: 0, failed: 0, repeated: 0 },
+    recoverySeconds: undefined,
+    target: scenario.target,
+    seconds: 0,
+    ...{ events: 0, effects: 0, lost: 0, duplicated: 0, outOfOrder: 0, unexpected: 0, problems: [] },
+  };
+  try {
+    onPhase('starts');
+    await trial.setUp();
+    const baseline = await trial.until('all connections are shown', () => steady(trial), 10);
+    if (!scenario.load?.manual) trial.load.start();
+    onPhase('under load');
+    await scenario.run(trial);
+    if (trial.healedAt === undefined) trial.healed();
+    const recovered = recovery(trial);
+    onPhase('recovers');
+    await withDeadline(trial.load.done(), 120, 'the load to end');
+    const rest = await untilAtRest(trial, scenario.target + PATIENCE_SECONDS);
+    trial.over = true;
+    result.recoverySeconds = Math.round((await recovered) * 10) / 10;
+    onPhase('is checked');
+    Object.assign(result, await check(trial));
+    result.problems.unshift(...rest.map((reason) => `not at rest: ${reason}`));
+    if (rest.length === 0 && result.recoverySeconds > scenario.target) {
+      result.problems.push(`late: recovered after ${result.recoverySeconds} s, not within ${scenario.target} s`);
+    }
+    if (trial.evidence.length === 0) result.problems.push('no evidence that the fault happened');
+    result.problems.push(...(await changedConnections(trial, trial.connectionsAtRest ?? baseline)));
+    onPhase('stops');
+    result.problems.push(...(await stopAndLook(trial)));
+  } catch (error) {
+    result.problems.push(/** @type {Error} */ (error).name === 'NotProvedError' ? String(error) : stackOf(error));
+  }
+  const outcomes = [...trial.load.outcomes.values()];
+  result.commands.ok = outcomes.filter((outcome) => outcome === 'ok').length;
+  result.commands.failed = outcomes.filter((outcome) => outcome === 'failed').length;
+  result.commands.repeated = trial.load.repeated;
+  result.ok = result.problems.length === 0;
+  result.seconds = Math.round((Date.now() - started) / 100) / 10;
+  await trial.cleanUp().catch((error) => appendFileSync(`${trial.dir}/clean-up.log`, stackOf(error)));
+  if (result.ok) rmSync(trial.dir, { recursive: true, force: true });
+  else appendFileSync(`${trial.dir}/result.json`, `${JSON.stringify(result, null, 2)}\n`);
+  return { ...result, dir: trial.dir };
+}
+
+/** The connections, once they are the same at two looks. @param {Trial} trial */
+async function steady(trial) {
+  const before = await purposes(trial);
+  await trial.sleep(0.6);
+  const now = await purposes(trial);
+  return now.length > 0 && String(now) === String(before) ? now : undefined;
+}
+
+/** @param {Promise<void>} work @param {number} seconds @param {string} what */
+async function withDeadline(work, seconds, what) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${seconds} s in vain for ${what}`)), seconds * 1_000);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** @param {unknown} error */
+const stackOf = (error) => (error instanceof Error ? (error.stack ?? String(error)) : String(error));

@@ -1,0 +1,103 @@
+import type { Trial } from './trial.mjs';
+
+/** An event that a command is to record. */
+export interface PlannedEvent {
+  /** Such as `account.credited`. */
+  name: string;
+  amount: number;
+  flag?: string;
+  paddingBytes?: number;
+}
+
+export interface PlannedCommand {
+  /** Chosen by the client; repeated after an unknown outcome. */
+  id: string;
+  accountId: string;
+  events: PlannedEvent[];
+  /** Keeps its transaction open for so long. */
+  pauseMs?: number;
+  mode?: 'roll-back' | 'swallow';
+}
+
+/** ok: 2xx; failed: 4xx, nothing may have happened; unknown: everything else. */
+export type Outcome = 'ok' | 'failed' | 'unknown';
+
+export interface LoadOptions {
+  /** Commands are spread over this time; default 6. */
+  seconds?: number;
+  /** Events that take longer than a live reaction may; default 2. */
+  slow?: number;
+  /** Share of commands that keep their transaction open for up to 2 s; default 0. */
+  late?: number;
+  /** Makes the n-th of 100 parts of the load carry one event with this flag, e.g. `{ throws: [10, 50] }`. */
+  flags?: Record<string, number[]>;
+  /** Requests at a time; default 16. */
+  concurrency?: number;
+  /** Load is started by the scenario, not before it. */
+  manual?: boolean;
+}
+
+export interface ServiceOptions {
+  /** `producer`, `consumer` or any other name for one more consumer; by default what `id` begins with. */
+  service?: string;
+  /** Variables of all its lives. */
+  env?: Record<string, string>;
+  /** For its first life only. */
+  failpoints?: string;
+  /** Its connections to these go through a proxy. */
+  proxied?: ('broker' | 'database')[];
+  /** Not started before the scenario does it. */
+  manual?: boolean;
+  /** A command in front of `node`. */
+  wrapper?: string[];
+}
+
+export interface Scenario {
+  /** Short, of words with hyphens. */
+  name: string;
+  /** One sentence: what happens. */
+  what: string;
+  /** One honest sentence: what a user notices. */
+  notice: string;
+  /** From the end of the fault until everything that was recorded before is applied, in seconds. */
+  target: number;
+  /** Part of the short form. */
+  short?: boolean;
+  /** Needs a broker and a Postgres that no other scenario uses. */
+  ownServers?: boolean;
+  /** Needs three brokers. */
+  cluster?: boolean;
+  /** How often the books are balanced, in ms; without it never, so that whatever gets lost stays lost. */
+  books?: number;
+  /** Rough duration in seconds beyond load and start, for the estimate. */
+  seconds?: number;
+  load?: LoadOptions;
+  /** By id; default: `producer` and `consumer`, one process each. */
+  services?: Record<string, ServiceOptions>;
+  /** Reactions besides the usual ones: every event of the types listed must have had this effect. */
+  reactions?: Record<string, Record<string, string[]>>;
+  /** Injects the fault, heals it, and proves that it happened. The load runs meanwhile. */
+  run(trial: Trial): Promise<void>;
+}
+
+/** What the checker found. Everything but `events` and `effects` must be zero or empty. */
+export interface Verdict {
+  events: number;
+  effects: number;
+  lost: number;
+  duplicated: number;
+  outOfOrder: number;
+  unexpected: number;
+  problems: string[];
+}
+
+export interface Result extends Verdict {
+  scenario: string;
+  ok: boolean;
+  /** What proves that the fault happened. */
+  evidence: string[];
+  commands: { ok: number; failed: number; repeated: number };
+  recoverySeconds: number | undefined;
+  target: number;
+  seconds: number;
+}

@@ -1,0 +1,30 @@
+import { Database } from '@app/database';
+import { Outbox, type Reaction } from '@app/messaging';
+import { EventsHandler } from '@nestjs/cqrs';
+import { Credited, ReceiptIssued } from '../contracts.js';
+import { writeEffect } from '../effect.js';
+import { chance } from '../misbehave.js';
+import type { FaultsTables } from '../tables.js';
+
+/** Records an event of its own. One in two hundred fails after that, the first time: nobody may ever hear of that receipt. */
+@EventsHandler(Credited)
+export class IssueReceiptOnCredited implements Reaction<Credited> {
+  readonly #failed = new Set<string>();
+
+  constructor(
+    private readonly database: Database<FaultsTables>,
+    private readonly outbox: Outbox,
+  ) {}
+
+  touches = () => [];
+
+  async handle(event: Credited): Promise<void> {
+    const { accountId, commandId, index, amount } = event;
+    await this.outbox.add(this.database.tx, new ReceiptIssued({ accountId, commandId, index, amount }));
+    await writeEffect(this.database, 'IssueReceipt');
+    const key = `${commandId}/${index}`;
+    if (chance(event) >= 0.005 || this.#failed.has(key)) return;
+    this.#failed.add(key);
+    throw new Error('fails after it has recorded an event');
+  }
+}

@@ -1,0 +1,65 @@
+// One reaction per event that does nothing but write its effect – or misbehave, if the event asks for it.
+import { Database } from '@app/database';
+import type { Reaction } from '@app/messaging';
+import { EventsHandler } from '@nestjs/cqrs';
+import { Closed, Credited, Debited, Noted, Raised, type Entry } from '../contracts.js';
+import { writeEffect } from '../effect.js';
+import { chance, misbehave } from '../misbehave.js';
+import type { FaultsTables } from '../tables.js';
+
+abstract class Recording {
+  constructor(protected readonly database: Database<FaultsTables>) {}
+
+  touches = () => [];
+
+  async handle(event: Entry): Promise<void> {
+    await misbehave(event, this.database);
+    await writeEffect(this.database, 'Record');
+  }
+}
+
+@EventsHandler(Credited)
+export class RecordOnCredited extends Recording implements Reaction<Credited> {
+  constructor(database: Database<FaultsTables>) {
+    super(database);
+  }
+}
+
+@EventsHandler(Debited)
+export class RecordOnDebited extends Recording implements Reaction<Debited> {
+  constructor(database: Database<FaultsTables>) {
+    super(database);
+  }
+}
+
+@EventsHandler(Raised)
+export class RecordOnRaised extends Recording implements Reaction<Raised> {
+  constructor(database: Database<FaultsTables>) {
+    super(database);
+  }
+}
+
+@EventsHandler(Closed)
+export class RecordOnClosed extends Recording implements Reaction<Closed> {
+  constructor(database: Database<FaultsTables>) {
+    super(database);
+  }
+}
+
+/** Of these, one in a hundred fails the first time – after it has written. */
+@EventsHandler(Noted)
+export class RecordOnNoted extends Recording implements Reaction<Noted> {
+  readonly #failed = new Set<string>();
+
+  constructor(database: Database<FaultsTables>) {
+    super(database);
+  }
+
+  override async handle(event: Noted): Promise<void> {
+    await super.handle(event);
+    const key = `${event.commandId}/${event.index}`;
+    if (chance(event) >= 0.01 || this.#failed.has(key)) return;
+    this.#failed.add(key);
+    throw new Error('fails at random');
+  }
+}

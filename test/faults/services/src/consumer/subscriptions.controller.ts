@@ -1,0 +1,34 @@
+import { Controller } from '@nestjs/common';
+import { EventBus } from '@nestjs/cqrs';
+import { EventPattern, Payload } from '@nestjs/microservices';
+import { Closed, Credited, Debited, Noted, Raised } from '../contracts.js';
+
+@Controller()
+export class SubscriptionsController {
+  constructor(private readonly reactions: EventBus) {}
+
+  @EventPattern<string>(Credited.type)
+  credited(@Payload() event: Credited) {
+    return this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(Debited.type)
+  debited(@Payload() event: Debited) {
+    return this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(Noted.type)
+  noted(@Payload() event: Noted) {
+    return this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(Raised.type)
+  raised(@Payload() event: Raised) {
+    return this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(Closed.type)
+  closed(@Payload() event: Closed) {
+    return this.reactions.publish(event);
+  }
+}

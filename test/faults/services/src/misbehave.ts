@@ -1,0 +1,30 @@
+// What the load driver may ask of a reaction, until somebody repairs it (a row in the table `repaired`).
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '@app/database';
+import type { Entry } from './contracts.js';
+import type { FaultsTables } from './tables.js';
+
+/** Longer than a live reaction may take, shorter than a worker allows. */
+const SLOW_MS = 2_500;
+
+/** A figure from 0 to 1 that depends on the event and the seed only. */
+export function chance({ commandId, index }: Pick<Entry, 'commandId' | 'index'>): number {
+  let hash = 2166136261;
+  for (const character of `${process.env.FAULTS_SEED}/${commandId}/${index}`) {
+    hash = Math.imul(hash ^ character.charCodeAt(0), 16777619);
+  }
+  hash = Math.imul(hash ^ (hash >>> 15), 2246822507);
+  return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32;
+}
+
+export async function misbehave(entry: Entry, database: Database<FaultsTables>): Promise<void> {
+  const { flag } = entry;
+  if (!flag) return;
+  if (flag === 'slow') return sleep(SLOW_MS);
+  const repaired = await database.tx.selectFrom('repaired').where('flag', '=', flag).select('flag').executeTakeFirst();
+  if (repaired) return;
+  if (flag === 'throws') throw new Error('poison: this reaction throws');
+  if (flag === 'aborts') process.abort();
+  if (flag === 'hangs') await new Promise(() => {});
+  for (const until = Date.now() + 120_000; Date.now() < until; ); // blocks
+}

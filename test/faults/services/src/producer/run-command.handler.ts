@@ -1,0 +1,69 @@
+import { Database } from '@app/database';
+import { EventRefusedError, Outbox } from '@app/messaging';
+import { ConflictProblem, UnprocessableProblem } from '@app/service';
+import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { producerEvents } from '../contracts.js';
+import type { FaultsTables } from '../tables.js';
+import type { CommandBody } from './run-command.controller.js';
+
+/** Records events on one stream and writes the row that reactions write as well. Repeated, it does nothing. */
+export class RunCommand extends Command<'done' | 'repeated'> {
+  constructor(readonly body: CommandBody) {
+    super();
+  }
+}
+
+/** Commands that have swallowed an error once in this process. */
+const swallowed = new Set<string>();
+
+@CommandHandler(RunCommand)
+export class RunCommandHandler implements ICommandHandler<RunCommand> {
+  constructor(
+    private readonly database: Database<FaultsTables>,
+    private readonly outbox: Outbox,
+  ) {}
+
+  async execute({ body }: RunCommand): Promise<'done' | 'repeated'> {
+    const { id, accountId, events, pauseMs, mode } = body;
+    return this.database.transaction(async (tx) => {
+      const { numInsertedOrUpdatedRows } = await tx
+        .insertInto('commands')
+        .values({ id, account_id: accountId })
+        .onConflict((conflict) => conflict.doNothing())
+        .executeTakeFirst();
+      if (numInsertedOrUpdatedRows === 0n) return 'repeated';
+      const delta = events.reduce((sum, { name, amount }) => sum + (signs[name] ?? 0) * amount, 0);
+      await tx
+        .insertInto('accounts')
+        .values({ id: accountId, balance: delta, version: 1, receipts: 0 })
+        .onConflict((conflict) =>
+          conflict.column('id').doUpdateSet((row) => ({
+            balance: row('accounts.balance', '+', delta),
+            version: row('accounts.version', '+', 1),
+          })),
+        )
+        .execute();
+      for (const [index, { name, amount, flag, paddingBytes }] of events.entries()) {
+        const Contract = producerEvents.find(({ type }) => type === `producer.${name}.v1`)!;
+        const padding = paddingBytes === undefined ? undefined : 'x'.repeat(paddingBytes);
+        const event = new Contract({ accountId, commandId: id, index, amount, flag, padding });
+        await this.outbox.add(tx, event).catch(refuse);
+      }
+      if (pauseMs !== undefined) await sleep(pauseMs);
+      if (mode === 'roll-back') throw new ConflictProblem('rolled back as asked');
+      if (mode === 'swallow' && !swallowed.has(id)) {
+        swallowed.add(id);
+        await tx.query('select 1 / 0').catch(() => {}); // code that hides an error: nothing of this may be committed
+      }
+      return 'done';
+    });
+  }
+}
+
+const signs: Record<string, number> = { 'account.credited': 1, 'account.debited': -1 };
+
+function refuse(error: unknown): never {
+  if (error instanceof EventRefusedError) throw new UnprocessableProblem(error.message);
+  throw error;
+}

@@ -1,0 +1,62 @@
+import { spawn } from 'node:child_process';
+import { tellGuardian } from './guard.mjs';
+
+/** @type {Set<{ end: Promise<unknown>, kill: () => void }>} what is running */
+const commands = new Set();
+
+/**
+ * @param {import('node:stream').Readable} stream
+ * @param {(line: string) => void} onLine
+ */
+export function readLines(stream, onLine) {
+  let rest = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (/** @type {string} */ text) => {
+    const lines = (rest + text).split(/\r?\n/);
+    rest = /** @type {string} */ (lines.pop());
+    lines.forEach(onLine);
+  });
+  stream.on('end', () => rest && onLine(rest));
+}
+
+/**
+ * Runs a command to its end.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, uid?: number, gid?: number, timeoutMs?: number, onLine?: (line: string) => void,
+ *   mustFinish?: boolean }} [options] `mustFinish`: neither Ctrl-C nor endEverything interrupts it
+ * @returns {Promise<{ stdout: string, stderr: string, code: number }>} code 127 if it cannot be started, 124 if it took too long
+ */
+export function run(command, args, { timeoutMs, onLine, mustFinish = false, ...options } = {}) {
+  const child = spawn(command, args, { ...options, detached: mustFinish, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  let late = false;
+  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
+  if (onLine) for (const stream of [child.stdout, child.stderr]) readLines(stream, onLine);
+  const timer = timeoutMs && setTimeout(() => ((late = true), child.kill('SIGKILL')), timeoutMs);
+  /** @type {Promise<{ stdout: string, stderr: string, code: number }>} */
+  const end = new Promise((resolve) => {
+    child.once('error', (error) => resolve({ stdout, stderr: error.message, code: 127 }));
+    child.once('close', (code) => resolve({ stdout, stderr, code: late ? 124 : (code ?? 1) }));
+  });
+  const { pid } = child;
+  const mayBeEnded = pid !== undefined && !mustFinish;
+  if (mayBeEnded)
+    tellGuardian({ watch: { pid, isLeader: false, group: false, signal: 'SIGTERM', rank: 1, graceMs: 5000 } });
+  const entry = { end, kill: () => void (mustFinish || child.kill()) };
+  commands.add(entry);
+  void end.then(() => {
+    clearTimeout(timer);
+    commands.delete(entry);
+    if (mayBeEnded) tellGuardian({ forget: pid });
+  });
+  return end;
+}
+
+/** Interrupts what may be interrupted, and waits for the end of all. */
+export async function endCommands() {
+  for (const { kill } of commands) kill();
+  await Promise.all([...commands].map(({ end }) => end));
+}

@@ -1,0 +1,118 @@
+// `npm test`: sets up for itself, checks and tests everything, stops everything. See --help.
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { run } from './infrastructure/commands.mjs';
+import { describe } from './infrastructure/failure.mjs';
+import { startTestInfrastructure, stopTestInfrastructure } from './infrastructure/for-tests.mjs';
+import { dataDir, projectDir } from './infrastructure/outside.mjs';
+import { Rank, startProcess } from './infrastructure/processes.mjs';
+import { build, isBuilt } from './start/build.mjs';
+import { areDependenciesFresh, installDependencies, npm } from './start/dependencies.mjs';
+import { services } from './start/services.mjs';
+import { isStopping, onStop, stopAll, stopOnSignals } from './start/shutdown.mjs';
+import { colour, print, step, stopSpinning } from './start/steps.mjs';
+
+const help = `Usage: npm test -- [--no-checks] [arguments for Jest]
+
+Installs dependencies if they are stale, starts a RabbitMQ and a Postgres for this run alone, then checks format, lint and
+types, builds both services and runs all tests. Arguments go to Jest: npm test -- --no-checks round-trip
+`;
+
+const count = { passed: 0, failed: 0, skipped: 0 };
+
+stopOnSignals();
+try {
+  const args = process.argv.slice(2);
+  if (args.includes('--help')) process.stdout.write(help);
+  else
+    await test(
+      args.filter((arg) => arg !== '--no-checks' && arg !== '--'),
+      !args.includes('--no-checks'),
+    );
+} catch (error) {
+  if (!isStopping()) await finish(error);
+}
+
+/**
+ * @param {string[]} jestArguments
+ * @param {boolean} withChecks
+ */
+async function test(jestArguments, withChecks) {
+  if (!areDependenciesFresh()) await step('Dependencies', ({ progress }) => installDependencies(progress));
+  onStop(Rank.server, stopTestInfrastructure);
+  const servers = step('RabbitMQ and Postgres', ({ note }) => startTestInfrastructure(note));
+  servers.catch(() => {}); // waited for below
+  if (withChecks) {
+    for (const [what, script] of Object.entries({ Format: 'format:check', Lint: 'lint', Types: 'typecheck' })) {
+      await check(what, () => runScript(script));
+    }
+  }
+  for (const service of services) {
+    await check(`Build of ${service.name}`, async () => void (isBuilt(service) || (await build(service))));
+  }
+  await servers;
+  await runJest(jestArguments);
+  await finish();
+}
+
+/**
+ * One check, whose failure does not keep the others from being done.
+ * @param {string} title
+ * @param {() => Promise<void>} work
+ */
+async function check(title, work) {
+  try {
+    await step(title, work);
+    count.passed += 1;
+  } catch (error) {
+    if (isStopping()) throw error;
+    count.failed += 1;
+    print(`${colour('red', '✗')} ${title}\n${describe(error)}`);
+  }
+}
+
+/** @param {string} script of package.json */
+async function runScript(script) {
+  const [command, ...args] = npm('run', '--silent', script);
+  const { code, stdout, stderr } = await run(command, args, { cwd: projectDir, env: process.env });
+  if (code !== 0) throw new Error(`${stdout}${stderr}`.trim());
+}
+
+/** @param {string[]} args */
+async function runJest(args) {
+  const results = path.join(dataDir, `test-${process.pid}`, 'jest.json');
+  mkdirSync(path.dirname(results), { recursive: true });
+  const script = path.join(projectDir, 'node_modules/jest/bin/jest.js');
+  stopSpinning();
+  const jest = await startProcess(process.execPath, [script, '--json', `--outputFile=${results}`, ...args], {
+    cwd: projectDir,
+    env: process.env,
+    showErrors: true, // where Jest reports to people when it writes JSON
+    rank: Rank.service,
+  });
+  const { code } = await jest.exited;
+  if (isStopping()) return;
+  const failedBefore = count.failed;
+  addResults(results);
+  if (code !== 0 && count.failed === failedBefore) count.failed += 1;
+}
+
+/** @param {string} file */
+function addResults(file) {
+  const json = JSON.parse(readFileSync(file, 'utf8'));
+  count.passed += json.numPassedTests;
+  count.failed += json.numFailedTests + json.numRuntimeErrorTestSuites;
+  count.skipped += json.numPendingTests + json.numTodoTests;
+}
+
+/** @param {unknown} [error] what kept the tests from running */
+async function finish(error) {
+  if (error) {
+    count.failed += 1;
+    print(`${colour('red', '✗')} ${describe(error)}`);
+  }
+  await stopAll();
+  print(`\nChecks and tests, after ${Math.round(performance.now() / 1000)} s:`);
+  print(`${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped`);
+  process.exit(count.failed > 0 ? 1 : 0);
+}
