@@ -11,9 +11,9 @@ import { isBuilt } from './start/build.mjs';
 import { services } from './start/services.mjs';
 
 const command = 'libs/messaging/src/operations/cli/main.js';
-const folder = path.join(projectDir, 'dist/libs/messaging');
+const folder = path.join(projectDir, 'dist/events');
 const stamp = path.join(folder, '.built-from');
-const lock = path.join(projectDir, 'dist/.events-build');
+const lock = path.join(projectDir, 'dist/.events-lock');
 const nest = path.join(projectDir, 'node_modules/@nestjs/cli/bin/nest.js');
 
 try {
@@ -37,7 +37,11 @@ async function findCommand() {
 /** @param {string} hash */
 async function build(hash) {
   process.stderr.write('Compiling the command (once) …\n');
-  const { code, stdout, stderr } = await run(process.execPath, [nest, 'build', 'messaging'], { cwd: projectDir });
+  const { code, stdout, stderr } = await run(
+    process.execPath,
+    [nest, 'build', 'messaging', '--path', 'libs/messaging/tsconfig.events.json'],
+    { cwd: projectDir },
+  );
   if (code !== 0) throw new Failure(`The command could not be compiled:\n${`${stdout}${stderr}`.trim()}`);
   writeFileSync(stamp, hash);
 }

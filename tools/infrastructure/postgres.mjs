@@ -1,9 +1,10 @@
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  chownSync,
   readFileSync,
+  readdirSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -104,6 +105,9 @@ const environment = () => ({
  * @param {Place} place
  */
 async function initialise({ bin, dir, account }) {
+  for (const name of readdirSync(path.dirname(dir))) {
+    if (name.startsWith(`${path.basename(dir)}-new-`)) rmSync(path.join(path.dirname(dir), name), { recursive: true });
+  }
   const parent = mkdtempSync(`${dir}-new-`);
   const fresh = path.join(parent, 'data');
   const passwordFile = path.join(parent, 'password');

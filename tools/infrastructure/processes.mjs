@@ -67,14 +67,21 @@ export async function endRemembered(file, log) {
  * @param {string} command
  * @param {string[]} args
  * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, uid?: number, gid?: number, logFile?: string, onLine?: (line: string) => void,
- *   showErrors?: boolean, stopSignal?: NodeJS.Signals, stopGroup?: boolean, graceMs?: number, rank?: number }} [options]
+ *   showErrors?: boolean, stopSignal?: NodeJS.Signals, stopGroup?: boolean, graceMs?: () => number, rank?: number }} [options]
  *   output goes to `logFile` (appended), or line by line to `onLine`, or nowhere;
- *   with `showErrors` standard error goes where ours goes
+ *   with `showErrors` standard error goes where ours goes; `graceMs` is the time to end after `stopSignal`
  * @returns {Promise<Running>}
  */
 export async function startProcess(command, args, options = {}) {
   if (closing) throw new Failure('stopping');
-  const { logFile, onLine, stopSignal = 'SIGTERM', stopGroup = true, graceMs = 15_000, rank = Rank.server } = options;
+  const {
+    logFile,
+    onLine,
+    stopSignal = 'SIGTERM',
+    stopGroup = true,
+    graceMs = () => 15_000,
+    rank = Rank.server,
+  } = options;
   const log = logFile ? openSync(logFile, 'a') : undefined;
   const logStart = logFile ? statSync(logFile).size : 0;
   const output = log ?? (onLine ? 'pipe' : 'ignore');
@@ -92,7 +99,7 @@ export async function startProcess(command, args, options = {}) {
   const pid = /** @type {number} */ (child.pid);
   if (onLine) for (const stream of [child.stdout, child.stderr]) readLines(/** @type {any} */ (stream), onLine);
   /** @type {import('./guardian.mjs').Ward} */
-  const ward = { pid, isLeader: true, group: stopGroup, signal: stopSignal, rank, graceMs };
+  const ward = { pid, isLeader: true, group: stopGroup, signal: stopSignal, rank, graceMs: 15_000 };
   tellGuardian({ watch: ward });
 
   /** @type {Exit | undefined} */
@@ -113,7 +120,7 @@ export async function startProcess(command, args, options = {}) {
   let ending; // a second signal means "at once" to many programs
   const stop = async () => {
     if (!exit) signalProcess(ward, stopSignal);
-    const force = setTimeout(() => signalProcess({ pid, group: true }, 'SIGKILL'), graceMs);
+    const force = setTimeout(() => signalProcess({ pid, group: true }, 'SIGKILL'), graceMs());
     await exited;
     clearTimeout(force);
   };

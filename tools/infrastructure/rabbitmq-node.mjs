@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from './failure.mjs';
 import { answers, freePort, isFree, requireFree } from './ports.mjs';
@@ -26,9 +26,10 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   const dir = path.resolve(dataDir);
   const file = (/** @type {string} */ name) => path.join(dir, name);
   const name = nameOf(dir);
-  for (const folder of ['home', 'data', 'log']) mkdirSync(file(folder), { recursive: true });
-
   await stopLeftoverNode(dir, log); // it may hold the ports
+  // a first start that was interrupted may leave data that no start can use; nothing was entrusted to them yet
+  if (!existsSync(file('was-ready'))) rmSync(file('data'), { recursive: true, force: true });
+  for (const folder of ['home', 'data', 'log']) mkdirSync(file(folder), { recursive: true });
   const ports = await choosePorts(wanted, recall(file('ports.json')));
   writeFileSync(file('ports.json'), JSON.stringify(ports));
   writeCookie(file('home/.erlang.cookie'));
@@ -53,12 +54,13 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
       cwd: dir,
       logFile,
       stopGroup: false, // the script passes the signal on, once
-      graceMs: 30_000,
+      graceMs: () => (isRunning ? 30_000 : 0), // as it starts, it does not heed the signal
     });
     processes = [server, mapper];
     try {
       await ready(server, ports);
       isRunning = true;
+      writeFileSync(file('was-ready'), '');
     } catch (error) {
       await stop();
       throw error;
@@ -69,8 +71,8 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
     // waits for it); taking it out first costs half a second
     const handler = 'gen_event:delete_handler(rabbit_event, rabbit_mgmt_db_handler, []).';
     if (isRunning) await rabbitmqctl(['eval', handler], 5000);
-    isRunning = false;
     for (const running of processes) await running.stop();
+    isRunning = false;
   };
   /** @param {string[]} args */
   const rabbitmqctl = (args, timeoutMs = 60_000) =>
@@ -145,13 +147,14 @@ export async function stopLeftoverNode(dataDir, log) {
  */
 async function choosePorts(wanted, remembered) {
   const options = { amqp: '--rabbitmq-port', management: '--management-port' };
+  const names = { amqp: 'RabbitMQ', management: "RabbitMQ's management UI" };
   const usual = { amqp: 5672, management: 15672 };
   /** @param {'amqp' | 'management'} kind */
   const choose = async (kind) => {
     const port = wanted[kind];
     if (port === 0) return freePort();
     if (port !== undefined) {
-      await requireFree(port, { what: `RabbitMQ (${kind})`, remedy: `npm start -- ${options[kind]} <port>` });
+      await requireFree(port, { what: names[kind], remedy: `npm start -- ${options[kind]} <port>` });
       return port;
     }
     for (const candidate of [remembered[kind], usual[kind]]) {
@@ -179,7 +182,7 @@ async function startPortMapper(port, env, logFile) {
   const epmd = which('epmd');
   if (!epmd) throw new Failure("Erlang's port mapper (epmd) is not in PATH.", 'Reinstall Erlang and RabbitMQ.');
   const args = ['-port', String(port), '-address', '127.0.0.1'];
-  return startProcess(epmd, args, { env, logFile, graceMs: 3000, rank: Rank.support });
+  return startProcess(epmd, args, { env, logFile, graceMs: () => 3000, rank: Rank.support });
 }
 
 /**

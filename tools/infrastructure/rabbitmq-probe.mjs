@@ -48,7 +48,7 @@ export async function logIn(url) {
     const { message, code } = /** @type {Error & { code?: string | number }} */ (error);
     const reason = message || String(code);
     if (/ACCESS_REFUSED|403/.test(reason)) return { outcome: 'refused', reason };
-    if (/NOT_ALLOWED|530|vhost/.test(reason)) return { outcome: 'no vhost', reason };
+    if (/NOT_ALLOWED|530|vhost|ConnectionOpenOk/.test(reason)) return { outcome: 'no vhost', reason };
     return { outcome: 'unreachable', reason };
   }
 }

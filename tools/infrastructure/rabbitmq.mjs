@@ -101,9 +101,10 @@ async function useNode(url, managementUrl) {
     );
   }
   if (result.outcome === 'no vhost') {
+    const vhost = decodeURIComponent(parsed.pathname.slice(1)) || '/';
     throw new Failure(
-      `The broker at ${shown} has no such vhost, or "${user}" may not use it: ${result.reason}`,
-      `rabbitmqctl add_vhost ${decodeURIComponent(parsed.pathname.slice(1)) || '/'}`,
+      `The broker at ${shown} has no vhost "${vhost}", or "${user}" may not use it.`,
+      `rabbitmqctl add_vhost ${vhost} && rabbitmqctl set_permissions -p ${vhost} ${user} '.*' '.*' '.*'`,
     );
   }
   const guess = managementUrl ?? `http://${parsed.hostname}:15672`;

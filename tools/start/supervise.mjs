@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isStopping } from './shutdown.mjs';
 import { colour, print } from './steps.mjs';
 
 /**
@@ -12,7 +13,7 @@ export function supervise(name, { exited, start, stop }) {
   /** @type {'running' | 'restarting' | 'stopped'} */
   let state = 'running';
   let pause = new AbortController();
-  const isStopped = () => state === 'stopped';
+  const isStopped = () => state === 'stopped' || isStopping();
 
   const loop = async () => {
     for (let failures = 0; !isStopped();) {

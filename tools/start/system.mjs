@@ -16,10 +16,10 @@ import { watch } from './watch.mjs';
  * @param {Options} options
  */
 export async function startSystem(options) {
-  const [broker, databases, watchers] = await allOrFailure([
+  const [broker, databases, watchers] = await Promise.all([
     findRabbitMq(options).then((found) => keep('RabbitMQ', found)),
     findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls)),
-    allOrFailure(services.map((service) => makeProgram(service, options.watch))),
+    Promise.all(services.map((service) => makeProgram(service, options.watch))),
   ]);
   const env = environment(options, databases, broker.url);
   const running = services.map((service, index) => serviceProcess(service, index, env));
@@ -36,17 +36,6 @@ export async function startSystem(options) {
     service.showOutput();
   });
   print(banner({ urls: Object.fromEntries(running.map(({ name, url }) => [name, url])), broker }));
-}
-
-/**
- * Waits for all, also when one fails, so that none is left half-way.
- * @template {readonly unknown[]} T
- * @param {[...{ [K in keyof T]: Promise<T[K]> }]} promises
- * @returns {Promise<T>}
- */
-async function allOrFailure(promises) {
-  await Promise.allSettled(promises);
-  return /** @type {Promise<any>} */ (Promise.all(promises));
 }
 
 /**

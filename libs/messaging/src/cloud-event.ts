@@ -39,7 +39,7 @@ const shared = {
   correlationid: attribute.optional(),
   causationid: attribute.optional(),
   traceparent: attribute.optional(),
-  data: z.unknown(),
+  data: z.unknown().optional(),
 };
 
 /** An event of a service whose log we know: it has a place in its stream and in the books. */

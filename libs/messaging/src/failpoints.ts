@@ -11,6 +11,13 @@ interface Armed {
   hits: number;
 }
 
+const ACTIONS: Record<string, (name: string, value: number) => Promise<unknown>> = {
+  kill: () => signal('SIGKILL'),
+  stop: () => signal('SIGSTOP'),
+  pause: (_, ms) => sleep(ms),
+  throw: (name) => Promise.reject(new Error(`failpoint ${name}`)),
+};
+
 const armed =
   process.env.NODE_ENV === 'test' ? parseFailpoints(process.env.FAILPOINTS ?? '') : new Map<string, Armed>();
 
@@ -31,13 +38,6 @@ export async function failpoint(name: string): Promise<void> {
   if (point.at !== 0 && point.at !== point.hits) return;
   await ACTIONS[point.action]!(name, point.value);
 }
-
-const ACTIONS: Record<string, (name: string, value: number) => Promise<unknown>> = {
-  kill: () => signal('SIGKILL'),
-  stop: () => signal('SIGSTOP'),
-  pause: (_, ms) => sleep(ms),
-  throw: (name) => Promise.reject(new Error(`failpoint ${name}`)),
-};
 
 async function signal(name: NodeJS.Signals): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await nextTurn(); // sockets are written to at the end of a turn

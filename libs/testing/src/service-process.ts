@@ -1,6 +1,7 @@
 import { builtApp } from './built-app.js';
 import { eventually } from './eventually.js';
 import { httpClient, type TestHttp } from './http-client.js';
+import { NEVER } from './test-service.js';
 import { startProcess, type TestProcess } from './test-process.js';
 
 export interface ServiceProcess extends TestProcess {
@@ -27,6 +28,7 @@ export async function startServiceProcess(service: string, options: ServiceProce
       RABBITMQ_URL: rabbitmqUrl,
       HOST: '127.0.0.1',
       LOG_FORMAT: 'json',
+      BOOKS_INTERVAL_MS: NEVER,
       ...env,
     },
     readyUrl: `http://127.0.0.1:${port}/health/live`,

@@ -23,7 +23,7 @@ export interface TestServiceOptions {
   doNotWait?: boolean;
 }
 
-export interface TestService extends Pick<Courier, 'envelope' | 'deliver' | 'deliverBatch' | 'deliverByHand'> {
+export interface TestService extends Omit<Courier, 'close'> {
   readonly app: NestFastifyApplication;
   readonly http: TestHttp;
   /** For assertions; connections of its own. */
@@ -100,6 +100,9 @@ export async function startTestService(
   }
 }
 
+/** Unless a test is about the books, they must not heal what the road itself has lost. */
+export const NEVER = '600000';
+
 async function boot(
   module: Type | DynamicModule,
   service: string,
@@ -112,6 +115,7 @@ async function boot(
       [`${service.toUpperCase()}_DATABASE_URL`]: databaseUrl,
       RABBITMQ_URL: rabbitmqUrl,
       LOG_LEVEL: process.env.TEST_LOG_LEVEL ?? 'silent',
+      BOOKS_INTERVAL_MS: NEVER,
       ...env,
     },
   );

@@ -14,6 +14,8 @@ export class Load {
   outcomes = new Map();
   /** How often a command was repeated. */
   repeated = 0;
+  /** Answers that left the outcome unknown. */
+  unknowns = 0;
   #next = 0;
   /** @type {PlannedCommand[]} */
   #unknown = [];
@@ -92,6 +94,7 @@ export class Load {
     appendFileSync(this.historyFile, `${JSON.stringify({ at: Date.now(), id: command.id, ...answer })}\n`);
     // A later failure does not take back an earlier success.
     if (this.outcomes.get(command.id) !== 'ok') this.outcomes.set(command.id, answer.outcome);
+    if (answer.outcome === 'unknown') this.unknowns++;
     if (answer.outcome === 'unknown') setTimeout(() => this.#unknown.push(command), REPEAT_AFTER_MS).unref();
     return answer.outcome;
   }

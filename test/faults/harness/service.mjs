@@ -16,6 +16,7 @@ const GRACE_MS = 15_000;
 export class Service {
   /** @type {End[]} how its lives have ended */
   ends = [];
+  #lives = 0;
   #wanted = false;
   /** @type {Running | undefined} */
   #process;
@@ -24,7 +25,7 @@ export class Service {
 
   /**
    * @param {{ id: string, name: string, port: number, logFile: string, env: Record<string, string>,
-   *   firstLife?: Record<string, string>, wrapper?: string[] }} options
+   *   failpoints?: readonly string[], wrapper?: string[] }} options `failpoints`: one text for each of its first lives
    */
   constructor(options) {
     this.options = options;
@@ -55,7 +56,7 @@ export class Service {
   async start(extra = {}) {
     await this.#living;
     this.#wanted = true;
-    await this.#spawn({ ...this.options.firstLife, ...extra });
+    await this.#spawn(extra);
     this.#living = this.#live();
   }
 
@@ -120,11 +121,12 @@ export class Service {
 
   /** @param {Record<string, string>} extra */
   async #spawn(extra) {
-    const { wrapper = [], logFile, env } = this.options;
+    const { wrapper = [], logFile, env, failpoints = [] } = this.options;
+    const FAILPOINTS = failpoints[this.#lives++];
     const [command = process.execPath, ...args] = [...wrapper, process.execPath, '--enable-source-maps', ENTRY];
     this.#process = await startProcess(command, args, {
       cwd: projectDir,
-      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, ...extra },
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env, ...(FAILPOINTS && { FAILPOINTS }), ...extra },
       logFile,
       rank: Rank.service,
     });

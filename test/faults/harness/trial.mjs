@@ -149,7 +149,7 @@ export class Trial {
         ...(this.sabotage && { SABOTAGE: this.sabotage }),
         ...env,
       },
-      ...(failpoints && { firstLife: { FAILPOINTS: failpoints } }),
+      failpoints,
     });
   }
 
@@ -235,6 +235,38 @@ export class Trial {
   async count(name, sql, values) {
     const [row] = await this.rows(name, sql, values);
     return Number(Object.values(row)[0]);
+  }
+
+  /** A counter of the process that runs now, over all labels. @param {string} id @param {string} name */
+  async metric(id, name) {
+    const text = /** @type {string} */ (await this.service(id).get('/metrics'));
+    const values = text.matchAll(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'gm'));
+    return [...values].reduce((sum, [, value]) => sum + Number(value), 0);
+  }
+
+  /** How often the broker has delivered something again. */
+  async redeliveries() {
+    const queues = await this.broker.queues(this.vhost);
+    return queues.reduce((sum, { message_stats: stats }) => sum + (stats?.redeliver ?? 0), 0);
+  }
+
+  /** The misbehaviour is repaired, and an operator has what it set aside tried again. @param {string} flag */
+  async repair(flag) {
+    for (const name of this.names) {
+      await this.rows(name, 'insert into repaired (flag) values ($1) on conflict do nothing', [flag]);
+    }
+    await this.retryParked();
+  }
+
+  /** As an operator does: everything that failed is tried again now. */
+  async retryParked() {
+    for (const name of this.names) {
+      await this.rows(
+        name,
+        `update messaging.parked_events set state = 'retry', due_at = now(), claimed_at = null, crashes = 0
+         where state in ('retry', 'dead') and sequence is not null`,
+      );
+    }
   }
 
   async cleanUp() {

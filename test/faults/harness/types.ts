@@ -42,8 +42,8 @@ export interface ServiceOptions {
   service?: string;
   /** Variables of all its lives. */
   env?: Record<string, string>;
-  /** For its first life only. */
-  failpoints?: string;
+  /** For each of its first lives, such as `['inbox.beforeCommit=kill@3']`. */
+  failpoints?: string[];
   /** Its connections to these go through a proxy. */
   proxied?: ('broker' | 'database')[];
   /** Not started before the scenario does it. */

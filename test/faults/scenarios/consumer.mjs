@@ -1,29 +1,105 @@
-/** Faults of the consumer: crashes at the worst moments, poison, duplicates and disorder. @type {import('../harness/types.js').Scenario[]} */
+import { publishAgain } from '../harness/courier.mjs';
+import { randomFrom } from '../harness/random.mjs';
+
+/** @typedef {import('../harness/trial.mjs').Trial} Trial */
+
+/** Waits until a service has died this often, and is alive again. @param {Trial} trial @param {string} id @param {number} times */
+const deaths = async (trial, id, times) => {
+  const service = trial.service(id);
+  await trial.until(`${id} has died ${times} times`, () => service.ends.length >= times, 90);
+  await service.ready();
+  return service.ends.filter(({ signal }) => signal === 'SIGKILL').length;
+};
+
+/** Faults of the consumer: crashes at the worst moments, duplicates, disorder. @type {import('../harness/types.js').Scenario[]} */
 export const consumerScenarios = [
   {
     name: 'nothing-happens',
-    what: 'No fault at all: the load, the misbehaving reactions and the checker.',
+    what: 'No fault at all: the load, its failing and slow reactions, and the checker.',
     notice: 'Nothing.',
-    target: 10,
+    target: 15,
     async run(trial) {
       await trial.load.done();
-      trial.prove(trial.load.outcomes.size > 0, `${trial.load.outcomes.size} commands answered`);
+      const failures = await trial.metric('consumer', 'reaction_failures_total');
+      trial.prove(failures > 0, `${failures} reactions failed or were too slow, although nothing else happened`);
     },
   },
   {
-    name: 'consumer-killed-repeatedly',
+    name: 'consumer-killed',
     what: 'The consumer is killed with SIGKILL five times while it works off the load.',
-    notice: 'Effects arrive a second or two later; requests to other services are not affected.',
-    target: 10,
+    notice: 'Effects arrive a second or two later; commands are answered as always.',
+    target: 15,
     short: true,
     async run(trial) {
-      for (const share of [0.15, 0.3, 0.45, 0.6, 0.75]) {
+      for (const share of [0.1, 0.3, 0.5, 0.7, 0.9]) {
         await trial.load.reached(share);
+        await trial.consumer.ready();
         await trial.consumer.kill();
       }
       trial.healed();
       const kills = trial.consumer.ends.filter(({ signal }) => signal === 'SIGKILL').length;
       trial.prove(kills >= 5, `the consumer was killed ${kills} times`);
+    },
+  },
+  {
+    name: 'consumer-dies-before-commit',
+    what: 'The consumer is killed when a batch is applied but not committed, four times.',
+    notice: 'Effects arrive a second or two later.',
+    target: 15,
+    short: true,
+    services: {
+      producer: {},
+      consumer: { failpoints: [4, 6, 2, 3].map((hit) => `inbox.beforeCommit=kill@${hit}`) },
+    },
+    async run(trial) {
+      const kills = await deaths(trial, 'consumer', 4);
+      trial.healed();
+      trial.prove(kills === 4, `the consumer died ${kills} times in front of a COMMIT`);
+    },
+  },
+  {
+    name: 'consumer-dies-before-ack',
+    what: 'The consumer is killed when a batch is committed but not acknowledged, four times.',
+    notice: 'Nothing but a short delay: what comes again is recognised and dropped.',
+    target: 15,
+    short: true,
+    services: {
+      producer: {},
+      consumer: { failpoints: [3, 2, 4, 2].map((hit) => `inbox.afterCommit=kill@${hit}`) },
+    },
+    async run(trial) {
+      const kills = await deaths(trial, 'consumer', 4);
+      trial.healed();
+      trial.prove(kills === 4, `the consumer died ${kills} times between COMMIT and acknowledgement`);
+      const dropped = await trial.until('duplicates come', () => trial.metric('consumer', 'inbox_duplicates_total'));
+      trial.prove(dropped > 0, `${dropped} redelivered events were dropped after the last time`);
+    },
+  },
+  {
+    name: 'events-shuffled-and-repeated',
+    what: 'Every event is delivered in random order, a tenth of them ten times, before the relay sends all of them once more.',
+    notice: 'Nothing: events wait for their predecessors.',
+    target: 25,
+    short: true,
+    services: {
+      producer: { env: { ROLES: 'api,inbox,workers' } },
+      relay: { service: 'producer', env: { ROLES: 'relay' }, manual: true },
+      consumer: {},
+    },
+    async run(trial) {
+      await trial.load.done();
+      const random = randomFrom(`${trial.seed}/shuffle`);
+      const copies = (await trial.rows('producer', 'select id from messaging.events')).flatMap(({ id }) =>
+        Array.from({ length: random.next() < 0.1 ? 10 : 1 }, () => id),
+      );
+      const sent = await publishAgain(trial, random.shuffle(copies));
+      const parked = await trial.until('events are ahead', () => trial.count('consumer', 'select count(*) from messaging.parked_events'));
+      trial.prove(parked > 0, `${sent} deliveries in random order, up to ${parked} events waited for a predecessor`);
+      await trial.until('all are applied', () => trial.count('consumer', `select (select count(*) from messaging.parked_events) = 0 and count(*) = ${new Set(copies).size} from effects where reaction = 'Record'`), 60);
+      await trial.service('relay').start();
+      trial.healed();
+      const dropped = await trial.until('duplicates come', () => trial.metric('consumer', 'inbox_duplicates_total'));
+      trial.prove(dropped > 0, `${dropped} duplicates were dropped`);
     },
   },
 ];

@@ -1,4 +1,18 @@
+import { brokerScenarios } from './broker.mjs';
 import { consumerScenarios } from './consumer.mjs';
+import { databaseScenarios } from './database.mjs';
+import { networkScenarios } from './network.mjs';
+import { poisonScenarios } from './poison.mjs';
+import { processScenarios } from './process.mjs';
+import { relayScenarios } from './relay.mjs';
 
 /** Every scenario, in the order in which they run. */
-export const scenarios = [...consumerScenarios];
+export const scenarios = [
+  ...consumerScenarios,
+  ...poisonScenarios,
+  ...relayScenarios,
+  ...brokerScenarios,
+  ...networkScenarios,
+  ...databaseScenarios,
+  ...processScenarios,
+];

@@ -213,7 +213,7 @@ export class Inbox {
 
   async #setAside({ content, properties, fields }: ConsumeMessage, reason: string): Promise<void> {
     this.#logger.error(`a message from "${fields.exchange}" (${fields.routingKey}) is set aside: ${reason}`);
-    const about = { exchange: fields.exchange, routingKey: fields.routingKey, properties };
+    const about = { exchange: fields.exchange, routingKey: fields.routingKey, ...properties };
     await parkUnreadable(this.options.pool, this.#names.inbox, { content, headers: about, reason });
   }
 

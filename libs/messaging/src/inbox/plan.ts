@@ -83,7 +83,9 @@ function isNew(plan: Plan, item: Item, fresh: ReadonlySet<Envelope>): boolean {
 /** Where it goes, or why it cannot go there now. */
 function fateOf({ envelope }: Item, router: Router): Failure | Exclude<Route, NotNow> {
   const route = router.route(envelope);
-  if (route.kind === 'paused') return { state: 'waiting', error: route.error, counts: false };
+  if (route.kind === 'paused') {
+    return { state: envelope.kind === 'logged' ? 'waiting' : 'retry', error: route.error, counts: false };
+  }
   if (route.kind !== 'incompatible') return route;
   logger.error(`${envelope.type} ${envelope.id} is parked until this service is updated: ${route.error}`);
   return { state: 'incompatible', error: route.error, counts: false };

@@ -1,8 +1,10 @@
 // Makes parked events due now. The workers do the rest; nothing is applied here.
-import type { Database, Transaction } from '@app/database';
+import type { Database } from '@app/database';
 import { contracts } from '@app/contracts';
 import { decode, UnreadableMessageError, type Envelope } from '../cloud-event.js';
-import { park } from '../inbox/parked-events.js';
+import { firstSeen } from '../inbox/foreign-events.js';
+import type { Item } from '../inbox/item.js';
+import { park, type Parking } from '../inbox/parked-events.js';
 import { namesOf } from '../options.js';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 import { gone, IS_HEAD, matching, showParked, type ParkedDetails, type ParkedFilter } from './parked-query.js';
@@ -117,7 +119,7 @@ async function decodeGroupAgain(
 const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
 
 async function decodeAgain(database: Database, event: ParkedDetails, options: ActionOptions) {
-  const { properties = {} } = (event.headers ?? {}) as { properties?: Parameters<typeof decode>[0]['properties'] };
+  const properties = (event.headers ?? {}) as Parameters<typeof decode>[0]['properties'];
   let envelopes: Envelope[];
   try {
     envelopes = decode({ content: event.raw!, properties }, (source) => logged.has(source));
@@ -131,31 +133,18 @@ async function decodeAgain(database: Database, event: ParkedDetails, options: Ac
   return perform(database, 'parked.decode', { id: event.id, events: envelopes.length }, options, async (tx) => {
     const { rowCount } = await tx.query('delete from messaging.parked_events where id = $1', [event.id]);
     if (rowCount === 0) throw gone(event.id);
-    const unseen = await firstSeen(tx, event.inbox, envelopes);
-    const failure = { state: 'waiting', error: '', counts: false } as const;
-    await park(
-      tx,
-      event.inbox,
-      unseen.map((envelope) => ({ item: { envelope }, failure })),
-    );
+    const items = envelopes.map((envelope) => ({ envelope }));
+    // Foreign events have no gate behind the workers, so copies are dropped here.
+    const fresh = await firstSeen(tx, event.inbox, items);
+    const unseen = items.filter(({ envelope }) => envelope.kind === 'logged' || fresh.has(envelope));
+    await park(tx, event.inbox, unseen.map(readable));
     return { affected: 1, decoded: unseen.length };
   });
 }
 
-/** Foreign events have no gate behind the workers, so copies are dropped here. */
-async function firstSeen(tx: Transaction, inbox: string, envelopes: readonly Envelope[]): Promise<Envelope[]> {
-  const unseen: Envelope[] = [];
-  for (const envelope of envelopes) {
-    if (envelope.kind === 'foreign') {
-      const { rowCount } = await tx.query(
-        'insert into messaging.foreign_events (inbox, source, id) values ($1, $2, $3) on conflict do nothing',
-        [inbox, envelope.source, envelope.id],
-      );
-      if (rowCount === 0) continue;
-    }
-    unseen.push(envelope);
-  }
-  return unseen;
+/** Due at once; in its stream, if it has one, when its predecessors are through. */
+function readable(item: Item): Parking {
+  return { item, failure: { state: item.envelope.kind === 'logged' ? 'waiting' : 'retry', error: '', counts: false } };
 }
 
 /** @throws {@link OperationError} that names the event in front */

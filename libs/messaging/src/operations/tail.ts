@@ -103,8 +103,7 @@ export class Seen {
 /** `10m`, `2h`, `1d`, or a date and time. */
 export function parseSince(text: string, now = new Date()): Date {
   const [, amount, unit] = /^(\d+)\s*([smhd])$/.exec(text) ?? [];
-  if (amount)
-    return new Date(now.getTime() - Number(amount) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as 's'] * 1000);
+  if (amount) return new Date(now.getTime() - Number(amount) * { s: 1, m: 60, h: 3600, d: 86_400 }[unit as 's'] * 1000);
   const date = new Date(text);
   if (!Number.isNaN(date.getTime())) return date;
   throw new OperationError('invalid', `"${text}" is no time: say 30s, 10m, 2h, 1d or 2026-01-31T12:00:00Z.`);

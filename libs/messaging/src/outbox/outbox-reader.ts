@@ -71,7 +71,7 @@ export class OutboxReader {
     if (rows[0]) this.#floor = Math.max(0, Number(rows[0].position) - FLOOR_MARGIN);
     return rows.map((row) => {
       const text = encode(row, this.source);
-      return { ...row, text, bytes: Buffer.byteLength(text) };
+      return Object.assign(row, { text, bytes: Buffer.byteLength(text) });
     });
   }
 

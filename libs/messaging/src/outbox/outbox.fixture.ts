@@ -3,12 +3,15 @@ import { randomUUID } from 'node:crypto';
 import { UserRegistered } from '@app/contracts';
 import { Database, migrate } from '@app/database';
 import { messagingMigrations } from '@app/messaging';
-import { createTestDatabase, createTestVhost, eventually } from '@app/testing';
+import { createTestDatabase, createTestVhost, eventually, type TestVhost } from '@app/testing';
 import { connect, type ChannelModel } from 'amqplib';
+import { Logger } from '@nestjs/common';
 import { Pool, type QueryResultRow } from 'pg';
 import type { MessagingOptions, MessagingRole } from '../options.js';
 import { Outbox } from './outbox.js';
 import { Relay } from './relay.js';
+
+Logger.overrideLogger(process.env.TEST_LOG_LEVEL ? ['log', 'warn', 'error'] : false);
 
 export interface Heard {
   id: string;
@@ -26,17 +29,21 @@ export interface Addresses {
 
 export type OutboxFixture = Awaited<ReturnType<typeof startOutbox>>;
 
-export async function startOutbox() {
+/** @param givenVhost on a broker of the test's own; it is dropped in the end */
+export async function startOutbox(givenVhost?: TestVhost) {
   const [testDatabase, vhost] = await Promise.all([
     createTestDatabase('messaging', (url) => migrate(url, [messagingMigrations])),
-    createTestVhost(),
+    givenVhost ?? createTestVhost(),
   ]);
   const database = new Database({ url: testDatabase.url, applicationName: 'test' });
   const pool = new Pool({ connectionString: testDatabase.url, max: 4, application_name: 'test' });
   const relays: Relay[] = [];
   const listeners: ChannelModel[] = [];
 
-  const options = ({ rabbitmqUrls = [vhost.url], databaseUrl = testDatabase.url }: Addresses = {}): MessagingOptions => ({
+  const options = ({
+    rabbitmqUrls = [vhost.url],
+    databaseUrl = testDatabase.url,
+  }: Addresses = {}): MessagingOptions => ({
     service: 'users',
     rabbitmqUrls,
     databaseUrl,

@@ -28,9 +28,10 @@ export class RelayLock {
    */
   async tryAcquire(): Promise<boolean> {
     this.#client ??= await this.#connect();
-    const { rows } = await this.#ask<{ locked: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as locked', [
-      RELAY_LOCK_KEY,
-    ]);
+    const { rows } = await this.#ask<{ locked: boolean }>(
+      'select pg_try_advisory_lock(hashtextextended($1, 0)) as locked',
+      [RELAY_LOCK_KEY],
+    );
     return rows[0]?.locked === true;
   }
 

@@ -155,7 +155,10 @@ export class Relay {
 
   /** Waits for the answers to what was sent. */
   async #flush(): Promise<void> {
-    for (const until = Date.now() + FLUSH_MS; this.#sender.isReady && this.#sender.unanswered > 0 && Date.now() < until; ) {
+    for (
+      const until = Date.now() + FLUSH_MS;
+      this.#sender.isReady && this.#sender.unanswered > 0 && Date.now() < until;
+    ) {
       await pause(5);
     }
     await this.#window.settled();

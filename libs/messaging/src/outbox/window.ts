@@ -61,7 +61,7 @@ export class Window {
   }
 
   async #delete(): Promise<void> {
-    for (let failures = 0; this.#confirmed.length > 0; ) {
+    for (let failures = 0; this.#confirmed.length > 0;) {
       const positions = this.#confirmed;
       this.#confirmed = [];
       try {
@@ -71,7 +71,8 @@ export class Window {
       } catch (error) {
         this.#confirmed.push(...positions);
         if (this.signal.aborted) break; // published again after the restart
-        if (failures === 0) this.#logger.warn(`confirmed events stay in the outbox for now: ${(error as Error).message}`);
+        if (failures === 0)
+          this.#logger.warn(`confirmed events stay in the outbox for now: ${(error as Error).message}`);
         await backOff(failures++, { ceiling: 2_000, signal: this.signal });
       }
     }

@@ -5,8 +5,10 @@ const MAX_EVENTS = 100;
 export const MAX_MESSAGE_BYTES = 128 * 1024;
 
 export interface Outgoing {
+  position: string;
   type: string;
   subject: string;
+  id: string;
   bytes: number;
 }
 

@@ -15,7 +15,10 @@ export function jitter(attempt: number, { base = 200, ceiling = 10_000 }: Bounds
 }
 
 /** Waits a {@link jitter}. Resolves early, without an error, when `signal` is aborted. */
-export async function backOff(attempt: number, { signal, ...bounds }: Bounds & { signal?: AbortSignal } = {}): Promise<void> {
+export async function backOff(
+  attempt: number,
+  { signal, ...bounds }: Bounds & { signal?: AbortSignal } = {},
+): Promise<void> {
   await pause(jitter(attempt, bounds), signal);
 }
 

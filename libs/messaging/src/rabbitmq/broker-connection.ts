@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { connect, type ChannelModel, type SocketOptions } from 'amqplib';
 import { explain } from './explain.js';
 
-/** 2 to 3 silent intervals = dead: a half-open connection is found after 12–18 s. */
+/** 2 to 3 silent intervals = dead: a half-open connection is found after 12–18 s. `?heartbeat=` in the URL overrides it. */
 const HEARTBEAT_SECONDS = 6;
 /** Silence during the handshake. */
 const HANDSHAKE_TIMEOUT_MS = 5_000;
@@ -36,7 +36,7 @@ export class BrokerConnection {
    */
   static async open(url: string, name: string, signal: AbortSignal): Promise<BrokerConnection> {
     const address = new URL(url);
-    address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
+    if (!address.searchParams.has('heartbeat')) address.searchParams.set('heartbeat', String(HEARTBEAT_SECONDS));
     const cut = new AbortController();
     const abort = () => cut.abort();
     signal.addEventListener('abort', abort);
@@ -51,6 +51,8 @@ export class BrokerConnection {
       } as SocketOptions;
       const model = await connect(address.href, options);
       return new BrokerConnection(model, cut);
+    } catch (error) {
+      throw (error as Error).message.startsWith('Expected ConnectionOpenOk') ? new VhostRefusedError(address) : error;
     } finally {
       signal.removeEventListener('abort', abort);
     }
@@ -69,7 +71,9 @@ export class BrokerConnection {
   /** `work`, or a rejection as soon as the connection is gone: amqplib leaves some calls unanswered then. */
   async orClosed<T>(work: Promise<T>): Promise<T> {
     work.catch(noop); // if the connection goes first, nobody else listens
-    const closed = this.closed.then(() => Promise.reject(new Error('the connection was closed while it was being set up')));
+    const closed = this.closed.then(() =>
+      Promise.reject(new Error('the connection was closed while it was being set up')),
+    );
     return Promise.race([work, closed]);
   }
 
@@ -84,6 +88,14 @@ export class BrokerConnection {
     this.model.close().catch(noop); // it was closing or closed already
     await this.closed;
     clearTimeout(timer);
+  }
+}
+
+/** amqplib keeps to itself what the broker said. */
+class VhostRefusedError extends Error {
+  constructor({ pathname }: URL) {
+    const vhost = decodeURIComponent(pathname.slice(1)) || '/';
+    super(`RabbitMQ refuses the virtual host "${vhost}": it does not exist, is full, or the user may not use it`);
   }
 }
 

@@ -15,11 +15,8 @@ const REMEDIES: [RegExp, string][] = [
     /PRECONDITION[_-]FAILED/,
     'A queue or exchange of that name exists with other settings: delete it in the management UI (nothing is lost, events are replayed from the log) or restore its settings',
   ],
-  [/NOT_ALLOWED|not found.*vhost|vhost.*(not found|down)/, 'Check the virtual host in RABBITMQ_URL: it must exist, and the user must be allowed to use it'],
-  [
-    /Login was refused|ACCESS_REFUSED - Login/,
-    'Check user and password in RABBITMQ_URL',
-  ],
+  [/NOT[_-]ALLOWED|virtual host/, 'Check the end of RABBITMQ_URL, and the limits and permissions of the virtual host'],
+  [/Login was refused|ACCESS_REFUSED - Login/, 'Check user and password in RABBITMQ_URL'],
   [
     /ACCESS[_-]REFUSED/,
     'The user in RABBITMQ_URL needs configure, write and read permission: rabbitmqctl set_permissions -p <vhost> <user> ".*" ".*" ".*"',

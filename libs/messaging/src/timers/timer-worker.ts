@@ -83,7 +83,7 @@ export class TimerWorker {
 
   async #run(): Promise<void> {
     let trouble: string | undefined;
-    for (let failures = 0; !this.#stopping.signal.aborted; ) {
+    for (let failures = 0; !this.#stopping.signal.aborted;) {
       try {
         await this.#tryFailedAgain();
         this.#nextAt = Infinity;
@@ -115,7 +115,7 @@ export class TimerWorker {
   /** Whether there are timers left that have to wait for their streams. */
   async #fireAllThatAreDue(): Promise<boolean> {
     const busy: TimerRow[] = [];
-    for (let more = true; more && busy.length < MAX_BUSY && !this.#stopping.signal.aborted; ) {
+    for (let more = true; more && busy.length < MAX_BUSY && !this.#stopping.signal.aborted;) {
       let claimed: TimerRow[] = [];
       try {
         await this.#transaction(async (tx) => {

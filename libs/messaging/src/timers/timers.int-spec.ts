@@ -2,14 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { runInContext } from '@app/context';
 import { UserRegistered } from '@app/contracts';
 import { eventually } from '@app/testing';
-import { Logger } from '@nestjs/common';
 import { startOutbox, type OutboxFixture } from '../outbox/outbox.fixture.js';
 import { Outbox } from '../outbox/outbox.js';
 import { EventRefusedError } from '../outbox/recordable.js';
 import { TimerWorker } from './timer-worker.js';
 import { Timers, type Due } from './timers.js';
-
-Logger.overrideLogger(false);
 
 const registered = (userId: string, name = 'Alice') => new UserRegistered({ userId, name, email: 'alice@example.com' });
 const ids = (n: number) => Array.from({ length: n }, () => randomUUID());
@@ -35,10 +32,15 @@ describe('Timers', () => {
     });
   const cancel = (keyOrId: string) => fixture.database.transaction((tx) => timers.cancel(tx, keyOrId));
   const recorded = () =>
-    fixture.rows<{ subject: string; sequence: string; correlation_id: string; late_ms: number; data: { name: string } }>(
-      'select subject, sequence, correlation_id, data from messaging.events order by position',
-    );
-  const left = () => fixture.rows<{ id: string; error: string | null }>('select id, error from messaging.timers order by due_at');
+    fixture.rows<{
+      subject: string;
+      sequence: string;
+      correlation_id: string;
+      late_ms: number;
+      data: { name: string };
+    }>('select subject, sequence, correlation_id, data from messaging.events order by position');
+  const left = () =>
+    fixture.rows<{ id: string; error: string | null }>('select id, error from messaging.timers order by due_at');
   const until = (events: number, timeoutMs = 5_000) =>
     eventually(async () => expect(await recorded()).toHaveLength(events), { timeoutMs, intervalMs: 10 });
 

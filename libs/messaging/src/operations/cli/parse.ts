@@ -78,8 +78,18 @@ function requireArity({ name, args: shape = '', arity = [0, 0] }: Command, args:
 function unknownCommand(words: readonly string[], commands: readonly Command[]): UsageError {
   const said = words.slice(0, 2).join(' ');
   const names = commands.map(({ name }) => name);
-  const near = nearest(said, names) ?? nearest(words[0]!, names);
   const inGroup = names.filter((name) => name.startsWith(`${words[0]} `));
+  const near =
+    inGroup.length > 0
+      ? inGroup.find(
+          (name) =>
+            name ===
+            `${words[0]} ${nearest(
+              words[1] ?? '',
+              inGroup.map((other) => other.split(' ')[1]!),
+            )}`,
+        )
+      : (nearest(said, names) ?? nearest(words[0]!, names));
   if (near) return new UsageError(`There is no command "${said}". Did you mean "${near}"?`);
   if (inGroup.length > 0) return new UsageError(`There is no command "${said}", only: ${inGroup.join(', ')}.`);
   return new UsageError(`There is no command "${said}". All of them: npm run events -- --help`);

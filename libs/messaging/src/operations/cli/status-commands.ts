@@ -57,11 +57,12 @@ const timers: Command = {
   async run({ database }) {
     const it = await timersStatus(database);
     if (!it) return { json: { timers: null }, text: 'This service has no timers.' };
-    const { pending, exact, overdue, nextAt } = it;
+    const { pending, exact, overdue, failed, nextAt } = it;
     const text = fields({
-      Pending: `${exact ? '' : 'at most '}${plural(pending, 'timer')}`,
+      Pending: `${exact ? '' : 'more than '}${plural(pending, 'timer')}`,
       Next: nextAt ? (nextAt.getTime() < Date.now() ? `${age(nextAt)} overdue` : due(nextAt)) : '–',
       Overdue: overdue,
+      Failed: failed,
     });
     return { json: { timers: it }, text };
   },

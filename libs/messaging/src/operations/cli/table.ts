@@ -47,7 +47,8 @@ export const clip = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 
 /** Nothing that an event carries may move the cursor or break the line. */
-const oneLine = (value: string | number | null | undefined): string => String(value ?? '–').replaceAll(/\p{Cc}+/gu, ' ');
+const oneLine = (value: string | number | null | undefined): string =>
+  String(value ?? '–').replaceAll(/\p{Cc}+/gu, ' ');
 
 const UNITS: [seconds: number, name: string][] = [
   [86_400, 'd'],

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import fc from 'fast-check';
+import { decode, encode, UnreadableMessageError, type Envelope, type LogRow } from './cloud-event.js';
+
+const isLogged = (source: string) => source === '/users';
+const message = (content: Buffer | string, properties: Parameters<typeof decode>[0]['properties'] = {}) => ({
+  content: Buffer.from(content),
+  properties,
+});
+const logged = {
+  specversion: '1.0',
+  id: randomUUID(),
+  source: '/users',
+  type: 'users.user.registered.v1',
+  subject: 'u1',
+  sequence: '7',
+  epoch: randomUUID(),
+  page: '1',
+  position: '12',
+  data: { name: 'Alice' },
+};
+
+/** Decodes or says why not; anything else that is thrown fails the test. */
+function tryDecode(...given: Parameters<typeof message>): Envelope[] | undefined {
+  try {
+    return decode(message(...given), isLogged);
+  } catch (error) {
+    if (!(error instanceof UnreadableMessageError)) throw error;
+    expect(error.message).not.toMatch(/\0/);
+    return undefined;
+  }
+}
+
+describe('decode', () => {
+  it('never throws anything but UnreadableMessageError, whatever the bytes', () => {
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void tryDecode(Buffer.from(bytes))), { numRuns: 500 });
+    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => void tryDecode(text)), { numRuns: 500 });
+  });
+
+  it('never throws anything else, whatever the JSON', () => {
+    fc.assert(fc.property(fc.json({ stringUnit: 'binary' }), (json) => void tryDecode(json)), { numRuns: 500 });
+  });
+
+  it('never throws anything else, whatever stands in place of an attribute', () => {
+    const name = fc.constantFrom(...Object.keys(logged));
+    const value = fc.oneof(fc.jsonValue({ stringUnit: 'binary' }), fc.string({ unit: 'binary', maxLength: 300 }));
+    fc.assert(
+      fc.property(name, value, (attribute, wrong) => {
+        const events = tryDecode(JSON.stringify({ ...logged, [attribute]: wrong })) ?? [];
+        // What gets through can be stored: no NUL, no half of a surrogate pair, nothing too long.
+        for (const { data: _, ...attributes } of events) {
+          for (const text of Object.values(attributes).filter((item) => typeof item === 'string')) {
+            expect(text).not.toMatch(/\0|\p{Surrogate}/u);
+            expect(text.length).toBeLessThanOrEqual(200);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('never throws anything else, whatever the properties', () => {
+    const headers = fc.dictionary(fc.oneof(fc.string(), fc.string().map((name) => `cloudEvents_${name}`)), fc.anything());
+    const properties = fc.record({ contentType: fc.anything(), contentEncoding: fc.anything(), headers }, { requiredKeys: [] });
+    const body = fc.constantFrom('{}', JSON.stringify(logged), '[', '"x"');
+    fc.assert(fc.property(body, properties, (text, given) => void tryDecode(text, given)), { numRuns: 500 });
+  });
+
+  it('gives back what encode was given', () => {
+    const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((s) => !s.includes('\0') && s.length <= 200);
+    const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 1 }).filter((n) => n < 1e16);
+    fc.assert(
+      fc.property(text, text, count, fc.jsonValue({ maxDepth: 5 }), (subject, correlation, sequence, data) => {
+        fc.pre(!/__proto__|constructor/.test(JSON.stringify(data)));
+        const row: LogRow = {
+          position: '12',
+          id: randomUUID(),
+          type: 'users.user.registered.v1',
+          epoch: randomUUID(),
+          subject,
+          sequence: String(sequence),
+          page: '3',
+          recorded_at: new Date(),
+          correlation_id: correlation,
+          causation_id: null,
+          traceparent: null,
+          data: JSON.stringify(data),
+        };
+        expect(decode(message(encode(row, '/users')), isLogged)).toEqual([
+          {
+            kind: 'logged',
+            specversion: '1.0',
+            id: row.id,
+            source: '/users',
+            type: row.type,
+            subject,
+            sequence,
+            epoch: row.epoch,
+            page: 3,
+            position: 12,
+            time: row.recorded_at.toISOString(),
+            correlationid: correlation,
+            data: JSON.parse(row.data) as unknown,
+          },
+        ]);
+      }),
+    );
+  });
+
+  it('reads a batch in its order, and refuses it as a whole if one event is bad', () => {
+    const batch = [1, 2, 3].map((sequence) => ({ ...logged, sequence }));
+    expect(tryDecode(JSON.stringify(batch))?.map((event) => (event as { sequence: number }).sequence)).toEqual([1, 2, 3]);
+    expect(tryDecode(JSON.stringify([...batch, { ...logged, id: '' }]))).toBeUndefined();
+  });
+
+  it.each(['cloudEvents_', 'cloudEvents:'])('reads binary mode with headers %s…', (prefix) => {
+    const { data, ...attributes } = logged;
+    const headers = Object.fromEntries(Object.entries(attributes).map(([name, value]) => [prefix + name, value]));
+    expect(tryDecode(JSON.stringify(data), { headers })).toMatchObject([{ kind: 'logged', id: logged.id, sequence: 7, data }]);
+  });
+
+  it('takes what comes from elsewhere as foreign, whatever attributes it carries', () => {
+    expect(tryDecode(JSON.stringify({ ...logged, source: '/crm' }))).toMatchObject([{ kind: 'foreign' }]);
+    expect(tryDecode(JSON.stringify({ specversion: '1.0', id: '1', source: '/crm', type: 'x' }))).toMatchObject([{ kind: 'foreign' }]);
+  });
+
+  it('holds for any depth up to 32, and refuses more, wherever the brackets stand', () => {
+    const shapes: [string, string][] = [
+      ['[', ']'],
+      ['{"a":', '}'],
+      ['["]]]",', ']'],
+      ['{"\\"}":[],"b":', '}'],
+    ];
+    for (const [open, close] of shapes) {
+      const nested = (depth: number) => JSON.stringify({ ...logged, data: '@' }).replace('"@"', open.repeat(depth) + '1' + close.repeat(depth));
+      expect(tryDecode(nested(30))).toHaveLength(1);
+      expect(tryDecode(nested(33))).toBeUndefined();
+    }
+  });
+
+  it.each(['__proto__', '\\u005f_proto__', '__\\u0070roto__'])('refuses the key %s at any depth', (key) => {
+    const body = JSON.stringify({ ...logged, data: { list: ['@'] } }).replace('"@"', `{"${key}":{"admin":true}}`);
+    expect(tryDecode(body)).toBeUndefined();
+  });
+});

@@ -1,0 +1,246 @@
+import { randomUUID } from 'node:crypto';
+import { UserRegistered } from '@app/contracts';
+import { createTestVhost, eventually } from '@app/testing';
+import { Outbox } from '../outbox/outbox.js';
+import { Relay } from '../outbox/relay.js';
+import { accounts, compare, ownersPages, requestReplay } from './books-status.js';
+import { listHolds, logStatus, releaseHold, startEpoch } from './log.js';
+import { alice, EPOCH, startOperations, type OperationsFixture } from './operations.fixture.js';
+import { outboxStatus } from './outbox-status.js';
+import { overview } from './overview.js';
+import { inboxes, rebuildInbox } from './inbox-rebuild.js';
+import { pauseScope } from './pauses.js';
+import { timersStatus } from './timers-status.js';
+
+let it_: OperationsFixture;
+beforeEach(async () => (it_ = await startOperations()));
+afterEach(() => it_.stop());
+
+const fill = (events: number) =>
+  it_.rows(
+    `with event as (
+       insert into messaging.events (id, type, epoch, aggregate, subject, sequence, page, correlation_id, data, recorded_at)
+       select gen_random_uuid(), 'users.user.registered.v1', epoch, 'users.user', n::text, 1, 1, 'c', '{}', now() - interval '5 min'
+       from messaging.log, generate_series(1, $1::int) n returning position)
+     insert into messaging.outbox (position, bytes) select position, 100 from event`,
+    events,
+  );
+
+describe('the outbox', () => {
+  it('tells how much waits, and since when', async () => {
+    expect(await outboxStatus(it_.database)).toEqual({
+      pending: 0,
+      exact: true,
+      bytes: 0,
+      oldestAt: null,
+      unpublishable: [],
+      relay: null,
+    });
+    await fill(3);
+    const status = await outboxStatus(it_.database);
+    expect(status).toMatchObject({ pending: 3, exact: true, bytes: 300 });
+    expect(Date.now() - status.oldestAt!.getTime()).toBeGreaterThan(299_000);
+  });
+
+  it('is not counted beyond 10 000: then the positions it spans are an upper bound', async () => {
+    await fill(12_000);
+    await it_.rows('delete from messaging.outbox where position between 2 and 101');
+    const status = await outboxStatus(it_.database);
+    expect(status).toMatchObject({ pending: 12_000, exact: false, bytes: 1_200_000 });
+  });
+
+  it('shows what the broker refuses', async () => {
+    await fill(1);
+    await it_.rows(`with gone as (delete from messaging.outbox returning position)
+                    insert into messaging.unpublishable (position, error) select position, 'too large' from gone`);
+    const { unpublishable } = await outboxStatus(it_.database);
+    expect(unpublishable).toMatchObject([{ type: 'users.user.registered.v1', subject: '1', error: 'too large' }]);
+  });
+
+  it('knows which process publishes', async () => {
+    const vhost = await createTestVhost();
+    const relay = new Relay({
+      service: 'users',
+      rabbitmqUrls: [vhost.url],
+      databaseUrl: it_.url,
+      roles: new Set(['relay']),
+    });
+    try {
+      relay.start();
+      await eventually(async () => {
+        const { relay: active } = await outboxStatus(it_.database);
+        expect(active?.name).toContain('users relay lock');
+        expect(active?.address).toMatch(/^127\.0\.0\.1:\d+$/);
+      });
+    } finally {
+      await relay.stop();
+      await vhost.drop();
+    }
+    expect((await outboxStatus(it_.database)).relay).toBeNull();
+  });
+});
+
+describe('the log', () => {
+  it('starts a new epoch, in which every stream begins anew', async () => {
+    const options = { service: 'users', rabbitmqUrls: [], databaseUrl: it_.url, roles: new Set([]) };
+    const outbox = new Outbox(options, { wake: () => {} } as Relay);
+    const userId = randomUUID();
+    const add = () =>
+      it_.database.transaction((tx) =>
+        outbox.add(tx, new UserRegistered({ userId, name: 'A', email: 'a@example.com' })),
+      );
+    await add();
+    const { epoch: before } = await logStatus(it_.database);
+    await startEpoch(it_.database, { ...alice, dryRun: true });
+    expect((await logStatus(it_.database)).epoch).toBe(before);
+    const { epoch } = await startEpoch(it_.database, alice);
+    expect(epoch).not.toBe(before);
+    await add();
+    const events = await it_.rows('select epoch, sequence::int as sequence from messaging.events order by position');
+    expect(events).toEqual([
+      { epoch: before, sequence: 1 },
+      { epoch, sequence: 1 },
+    ]);
+    expect(await it_.audit()).toMatchObject([{ action: 'log.new-epoch', parameters: { from: before } }]);
+  });
+
+  it('of another service flows again when it is released', async () => {
+    await it_.rows(
+      `insert into messaging.inbox_holds (inbox, source, epoch, reason) values ('orders', '/users', $1, 'fork')`,
+      EPOCH,
+    );
+    await it_.parked({ state: 'waiting' });
+    expect(await listHolds(it_.database)).toMatchObject([
+      { inbox: 'orders', source: '/users', reason: 'fork', parked: 1 },
+    ]);
+    await expect(releaseHold(it_.database, { source: 'shop' }, alice)).rejects.toThrow('Nothing of /shop is held');
+    await releaseHold(it_.database, { source: 'users' }, alice);
+    expect(await listHolds(it_.database)).toEqual([]);
+    expect(await it_.audit()).toMatchObject([{ action: 'hold.release', affected: 1 }]);
+  });
+});
+
+describe('the books', () => {
+  it('put both sides next to each other', async () => {
+    const page = (n: number, recorded: number) =>
+      it_.rows(
+        `insert into messaging.pages (page, epoch, aggregate, recorded, first_position, last_position)
+         values ($1, $2, 'users.user', $3, 1, 1)`,
+        ...[n, EPOCH, recorded],
+      );
+    const applied = (n: number, count: number) =>
+      it_.rows(
+        `insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied)
+         values ('orders', '/users', $1, 'users.user', $2, $3)`,
+        ...[EPOCH, n, count],
+      );
+    await it_.rows(
+      `insert into messaging.inbox_books (inbox, source, epoch, aggregate, balanced_page, folded)
+       values ('orders', '/users', $1, 'users.user', 5, 40)`,
+      EPOCH,
+    );
+    for (const [n, recorded] of [
+      [5, 99],
+      [6, 3],
+      [7, 4],
+      [8, 2],
+    ] as const)
+      await page(n, recorded);
+    await applied(6, 3);
+    await applied(7, 1);
+    await it_.parked({ page: 7 });
+    const [account, ...rest] = await accounts(it_.database);
+    expect(rest).toEqual([]);
+    expect(account).toMatchObject({
+      inbox: 'orders',
+      source: '/users',
+      balancedPage: 5,
+      applied: 44,
+      parked: 1,
+      held: null,
+    });
+    const owner = await ownersPages(it_.database, account!);
+    expect(compare(account!, owner)).toEqual([
+      { page: 6, recorded: 3, applied: 3, parked: 0, missing: 0 },
+      { page: 7, recorded: 4, applied: 1, parked: 1, missing: 2 },
+      { page: 8, recorded: 2, applied: 0, parked: 0, missing: 2 },
+    ]);
+  });
+
+  it('are looked at now if somebody asks', async () => {
+    await expect(requestReplay(it_.database, {}, alice)).rejects.toThrow('hears nothing');
+    await it_.rows(`insert into messaging.inbox_sources (inbox, source, asked_at) values ('orders', '/users', now())`);
+    await expect(requestReplay(it_.database, { inbox: 'x' }, alice)).rejects.toThrow('no inbox "x"');
+    await requestReplay(it_.database, { inbox: 'orders' }, alice);
+    expect(await it_.rows('select isfinite(asked_at) as finite from messaging.inbox_sources')).toEqual([
+      { finite: false },
+    ]);
+  });
+});
+
+describe('inbox rebuild', () => {
+  const know = (inbox: string) =>
+    it_.rows(`insert into messaging.reactions (inbox, reaction, type) values ($1, 'Report', 't')`, inbox);
+
+  it('forgets everything that the inbox has applied, and nothing of others', async () => {
+    await know('orders.report');
+    await know('orders');
+    for (const inbox of ['orders.report', 'orders']) {
+      await it_.parked({ inbox });
+      await it_.rows(
+        `insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
+         values ($1, '/users', $2, 'a', 's', 1, $2)`,
+        inbox,
+        EPOCH,
+      );
+    }
+    expect(await inboxes(it_.database)).toEqual(['orders', 'orders.report']);
+    const rebuild = (options = alice) => rebuildInbox(it_.database, 'orders', 'orders.report', options);
+    await expect(rebuild()).rejects.toThrow('Pause it first');
+    await pauseScope(it_.database, 'inbox:orders.report', alice);
+    expect(await rebuild({ ...alice, dryRun: true })).toMatchObject({ streams: 1, parked: 1 });
+    expect(await rebuild()).toMatchObject({ streams: 1, parked: 1 });
+    expect(await it_.rows('select distinct inbox from messaging.inbox_streams')).toEqual([{ inbox: 'orders' }]);
+    expect(await it_.rows('select distinct inbox from messaging.parked_events')).toEqual([{ inbox: 'orders' }]);
+    expect(await it_.audit()).toMatchObject([{ action: 'pause' }, { action: 'inbox.rebuild', affected: 3 }]);
+  });
+
+  it('refuses the main inbox, whose reactions do more than keep a projection, and unknown ones', async () => {
+    await know('orders');
+    await expect(rebuildInbox(it_.database, 'orders', 'orders', alice)).rejects.toThrow('main inbox');
+    await expect(rebuildInbox(it_.database, 'orders', 'x', alice)).rejects.toThrow('no inbox "x" here, only: orders');
+  });
+});
+
+describe('at a glance', () => {
+  it('counts parked events by state', async () => {
+    await it_.parked({ state: 'dead' });
+    await it_.parked({ state: 'dead' });
+    await it_.parked({ state: 'waiting' });
+    expect(await overview(it_.database)).toMatchObject({
+      outbox: { pending: 0 },
+      parked: { waiting: 1, retry: 0, slow: 0, incompatible: 0, dead: 2 },
+      holds: [],
+      pauses: [],
+    });
+  });
+
+  it('shows timers', async () => {
+    expect(await timersStatus(it_.database)).toMatchObject({ pending: 0, overdue: 0, failed: 0, nextAt: null });
+    for (const [minutes, error] of [
+      [-1, null],
+      [5, null],
+      [-9, 'no'],
+    ] as const) {
+      await it_.rows(
+        `insert into messaging.timers (id, due_at, type, aggregate, subject, correlation_id, data, error)
+         values (gen_random_uuid(), now() + make_interval(mins => $1), 't', 'a', 's', 'c', '{}', $2)`,
+        minutes,
+        error,
+      );
+    }
+    const timers = await timersStatus(it_.database);
+    expect(timers).toMatchObject({ pending: 3, exact: true, overdue: 1, failed: 1 });
+    expect(Math.round((timers!.nextAt!.getTime() - Date.now()) / 60_000)).toBe(-1);
+  });
+});
