@@ -13,8 +13,14 @@ export const installation = createHash('sha256').update(projectDir).digest('hex'
 
 const record = path.join(dataDir, 'outside.json');
 
+/** Where data go that must be outside of the project. */
+export const usualOutsideFolder = `/var/lib/reactive-microservices-${installation}`;
+
 /** @returns {string[]} the folders outside the project that belong to it */
-export const outsideFolders = () => (existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : []);
+export const outsideFolders = () =>
+  [...new Set([usualOutsideFolder, ...(existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : [])])].filter(
+    (folder) => existsSync(folder),
+  );
 
 /**
  * Makes a folder outside the project, remembered so that `npm run reset` removes it.
@@ -38,5 +44,5 @@ export function removeAllData(log, except = []) {
   );
   for (const item of doomed) rmSync(item, { recursive: true, force: true, maxRetries: 5 });
   if (except.length === 0) rmSync(dataDir, { recursive: true, force: true });
-  for (const item of doomed) log(`removed ${path.relative(process.cwd(), item)}`);
+  for (const item of doomed) log(`removed ${item.startsWith(projectDir) ? path.relative(projectDir, item) : item}`);
 }

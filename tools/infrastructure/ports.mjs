@@ -59,7 +59,10 @@ export async function isFree(port) {
 export async function requireFree(port, { what, remedy }) {
   const error = await listenError(port, '127.0.0.1');
   if (error === 'EACCES') {
-    throw new Failure(`No permission to use port ${port} for ${what}.`, `Ports below 1024 belong to root. ${remedy}`);
+    throw new Failure(
+      `No permission to use port ${port} for ${what}.`,
+      `Ports below 1024 belong to root. Choose another: ${remedy}`,
+    );
   }
   if (await isFree(port)) return;
   const owner = ownerOf(port);

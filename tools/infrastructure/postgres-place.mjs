@@ -2,7 +2,7 @@ import { cpSync, existsSync, lstatSync, mkdirSync, renameSync, rmSync, statSync 
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { Failure } from './failure.mjs';
-import { dataDir, installation, makeOutsideFolder } from './outside.mjs';
+import { dataDir, makeOutsideFolder, usualOutsideFolder } from './outside.mjs';
 import { run } from './commands.mjs';
 
 /** @typedef {{ uid: number, gid: number } | undefined} Account undefined: the user who runs us */
@@ -30,7 +30,7 @@ export async function findPlace(wanted, log) {
   if ((await reachable(path.dirname(wanted))) && (await reachable(native))) {
     return { bin: path.join(native, 'bin'), dir: wanted, account };
   }
-  const outside = makeOutsideFolder(`/var/lib/reactive-microservices-${installation}`);
+  const outside = makeOutsideFolder(usualOutsideFolder);
   log(`Postgres does not run as root, and other users may not enter this folder: its data go to ${outside}`);
   return { bin: path.join(copyOnce(native, outside), 'bin'), dir: path.join(outside, nameFor(wanted)), account };
 }

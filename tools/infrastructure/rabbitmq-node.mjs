@@ -44,6 +44,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   let processes = [];
   let isRunning = false;
   const start = async () => {
+    isRunning = false;
     for (const former of processes) await former.kill9(); // after a crash, the port mapper
     await stopLeftoverNode(dir, log);
     const logFile = file('log/console.log');

@@ -11,6 +11,18 @@ create table messaging.log (
   -- Pages up to this one are settled: nothing can be written to them any more, their counts are final.
   settled_page bigint not null default 0
 );
+-- All lives of the log, the present one included.
+create table messaging.epochs (
+  epoch uuid primary key,
+  since timestamptz not null default now()
+);
+create function messaging.remember_epoch() returns trigger language plpgsql as $$
+begin
+  insert into messaging.epochs (epoch) values (new.epoch) on conflict do nothing;
+  return null;
+end $$;
+create trigger remember_epoch after insert or update of epoch on messaging.log
+  for each row execute function messaging.remember_epoch();
 insert into messaging.log default values;
 
 -- The open page of the log. A sequence, because closing a page must be visible to everybody at once.
@@ -53,7 +65,7 @@ create table messaging.pages (
   recorded bigint not null,
   first_position bigint not null,
   last_position bigint not null,
-  primary key (page, epoch, aggregate)
+  primary key (aggregate, epoch, page)
 );
 
 -- Logged events that the broker has not confirmed yet. `bytes` lets the relay bound what it reads.
@@ -94,7 +106,8 @@ create table messaging.inbox_pages (
   primary key (inbox, source, epoch, aggregate, page)
 ) with (fillfactor = 70);
 
--- Pages up to this one balance: recorded = applied + parked. Their rows are folded into one total.
+-- Pages up to this one were compared with the owner's, and balance (recorded = applied + parked) but for those in
+-- inbox_gaps. The rows of pages that balance are folded into one total.
 create table messaging.inbox_books (
   inbox text not null,
   source text not null,
@@ -103,6 +116,21 @@ create table messaging.inbox_books (
   balanced_page bigint not null,
   folded bigint not null default 0,
   primary key (inbox, source, epoch, aggregate)
+);
+
+-- Pages that did not balance when they were compared, as the owner recorded them: pulled until they do.
+create table messaging.inbox_gaps (
+  inbox text not null,
+  source text not null,
+  epoch uuid not null,
+  aggregate text not null,
+  page bigint not null,
+  recorded bigint not null,
+  first_position bigint not null,
+  last_position bigint not null,
+  pulls integer not null default 0,
+  due_at timestamptz not null,
+  primary key (inbox, source, epoch, aggregate, page)
 );
 
 -- When the books of a source were asked for; one process of several asks.

@@ -63,6 +63,7 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
 
   async onApplicationBootstrap(): Promise<void> {
     await this.pauses.start();
+    for (const change of ['paused', 'resumed'] as const) this.pauses.on(change, () => this.relay.lookEverywhere());
     if (this.options.roles.has('workers')) this.timers.start();
     if (!this.options.roles.has('relay')) return;
     this.relay.start();

@@ -91,7 +91,7 @@ function checkCommands(trial, log, findings) {
     const events = recorded.get(command.id) ?? [];
     recorded.delete(command.id);
     const complete = command.events.every((planned, index) =>
-      events.some(({ type, data }) => type === `producer.${planned.name}.v1` && data.index === index && data.amount === planned.amount),
+      events.some(({ type, data }) => isOfType(type, planned.name) && data.index === index && data.amount === planned.amount),
     );
     const about = `command ${command.id} (${outcome ?? 'not sent'}) has ${events.length} of ${command.events.length} events`;
     if (outcome === 'ok' && !trial.isForgotten(command.id) && !complete) findings.add('lost', about);
@@ -101,6 +101,9 @@ function checkCommands(trial, log, findings) {
   }
   for (const [id, events] of recorded) findings.add('unexpected', `${events.length} event(s) of a command ${id} that nobody sent`);
 }
+
+/** @param {string} type @param {string} name with or without a version */
+const isOfType = (type, name) => type === `producer.${name}` || type === `producer.${name}.v1`;
 
 /** @param {Logged[]} log @param {Findings} findings */
 function checkSequences(log, findings) {

@@ -1,5 +1,6 @@
 // Before the end: are the connections those of the beginning? After it: is nothing left, and has everybody ended in order?
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inboxesOf } from './expectations.mjs';
 
 /** @typedef {import('./trial.mjs').Trial} Trial */
 
@@ -10,23 +11,47 @@ const PATIENCE_MS = 10_000;
  * Connections to the broker by service and purpose, such as `consumer publisher`.
  * @param {Trial} trial
  */
-export async function purposes(trial) {
+async function purposes(trial) {
   const names = await trial.broker.connections(trial.vhost);
   return names.map((name) => name.replace(/@\S+/, '')).sort();
 }
 
+/** What a process of a service holds, by role. */
+const BY_ROLE = {
+  relay: ['publisher', 'replay publisher', 'replay requests'],
+  inbox: ['consumer', 'requests'],
+};
+
+/**
+ * The connections that the processes which run now should have, no more and no less.
+ * @param {Trial} trial
+ */
+function rightConnections(trial) {
+  const running = Object.values(trial.services).filter(({ isRunning }) => isRunning);
+  const all = running.flatMap(({ name, options }) => {
+    const roles = (options.env.ROLES ?? 'api,relay,inbox,workers').split(',');
+    const inboxes = roles.includes('inbox') ? Object.keys({ ...inboxesOf(name), ...trial.moreInboxes[name] }) : [];
+    return [
+      ...(roles.includes('relay') ? BY_ROLE.relay : []),
+      ...(roles.includes('inbox') ? BY_ROLE.inbox : []),
+      ...inboxes.flatMap((inbox) => (inbox === name ? [] : `consumer ${inbox.slice(name.length + 1)}`)),
+    ].map((purpose) => `${name} ${purpose}`);
+  });
+  return all.sort();
+}
+
 /**
  * @param {Trial} trial
- * @param {string[]} baseline
- * @returns {Promise<string[]>} what differs from the beginning
+ * @returns {Promise<string[]>} connections that are too many or too few
  */
-export async function changedConnections(trial, baseline) {
+export async function wrongConnections(trial) {
+  const right = rightConnections(trial);
   let now = await purposes(trial);
-  for (const deadline = Date.now() + PATIENCE_MS; String(now) !== String(baseline) && Date.now() < deadline;) {
+  for (const deadline = Date.now() + PATIENCE_MS; String(now) !== String(right) && Date.now() < deadline;) {
     await sleep(250);
     now = await purposes(trial);
   }
-  return String(now) === String(baseline) ? [] : [`leak: connections to RabbitMQ are [${now}], at first [${baseline}]`];
+  return String(now) === String(right) ? [] : [`leak: connections to RabbitMQ are [${now}], not [${right}]`];
 }
 
 /**

@@ -16,6 +16,10 @@ export class Load {
   repeated = 0;
   /** Answers that left the outcome unknown. */
   unknowns = 0;
+  /** The longest time until an answer of any kind, in ms. */
+  slowest = 0;
+  /** Repeated commands that turned out to have been done already. */
+  found = 0;
   #next = 0;
   /** @type {PlannedCommand[]} */
   #unknown = [];
@@ -90,8 +94,12 @@ export class Load {
 
   /** @param {PlannedCommand} command */
   async #once(command) {
+    const started = Date.now();
     const answer = await this.#post(command);
-    appendFileSync(this.historyFile, `${JSON.stringify({ at: Date.now(), id: command.id, ...answer })}\n`);
+    const ms = Date.now() - started;
+    this.slowest = Math.max(this.slowest, ms);
+    if (answer.repeated) this.found++;
+    appendFileSync(this.historyFile, `${JSON.stringify({ at: Date.now(), id: command.id, ms, ...answer })}\n`);
     // A later failure does not take back an earlier success.
     if (this.outcomes.get(command.id) !== 'ok') this.outcomes.set(command.id, answer.outcome);
     if (answer.outcome === 'unknown') this.unknowns++;
@@ -99,7 +107,7 @@ export class Load {
     return answer.outcome;
   }
 
-  /** @param {PlannedCommand} command @returns {Promise<{ outcome: Outcome, detail: string | number }>} */
+  /** @param {PlannedCommand} command @returns {Promise<{ outcome: Outcome, detail: string | number, repeated?: boolean }>} */
   async #post(command) {
     try {
       const response = await fetch(`${this.url()}/commands`, {
@@ -108,9 +116,9 @@ export class Load {
         body: JSON.stringify(command),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
-      await response.arrayBuffer();
+      const repeated = (await response.text()).includes('"repeated"');
       const { status } = response;
-      return { outcome: status < 300 ? 'ok' : status < 500 ? 'failed' : 'unknown', detail: status };
+      return { outcome: status < 300 ? 'ok' : status < 500 ? 'failed' : 'unknown', detail: status, repeated };
     } catch (error) {
       const { message, cause } = /** @type {Error} */ (error);
       return { outcome: 'unknown', detail: String(/** @type {Error | undefined} */ (cause)?.message ?? message) };

@@ -11,6 +11,7 @@ Starts a RabbitMQ and a Postgres for itself, runs every scenario with real proce
   --events <n>       events per scenario (default 5 000; with --short 2 000)
   --seed <text>      repeats a run: the same commands, the same random failures
   --repeat <n>       runs the chosen scenarios n times, each time with another seed
+  --patience <n>     everything may take n times longer: for a machine that is slow or busy
   --report           writes docs/RELIABILITY.md
   --help
 
@@ -29,6 +30,7 @@ export function readOptions(args) {
     only: values.only ?? [],
     short,
     events: wholeNumber('--events', values.events, short ? 2_000 : 5_000),
+    patience: wholeNumber('--patience', values.patience, 1),
     repeat: wholeNumber('--repeat', values.repeat, 1),
     seed: values.seed ?? Math.random().toString(36).slice(2, 8),
     report: values.report ?? false,
@@ -48,6 +50,7 @@ function parseOrFail(args) {
         events: { type: 'string' },
         seed: { type: 'string' },
         repeat: { type: 'string' },
+        patience: { type: 'string' },
         report: { type: 'boolean' },
       },
     });

@@ -19,7 +19,10 @@ const EVENTS_PER_ACCOUNT = 50;
  * @param {{ seed: string, events: number } & LoadOptions} options
  * @returns {PlannedCommand[]}
  */
-export function planLoad({ seed, events, slow = 2, late = 0, flags = {} }) {
+export function planLoad({ seed, events: asked, times = 1, ...options }) {
+  const { slow = 2, late = 0, perCommand = 3, rolledBack = 0.02, oversized = 0, more = [], flags = {} } = options;
+  const names = [...NAMES, ...more.flatMap((name) => [name, name])];
+  const events = asked * times;
   const random = randomFrom(seed);
   const accounts = Math.max(4, Math.round(events / EVENTS_PER_ACCOUNT));
   const zipf = zipfOf(accounts, random);
@@ -27,16 +30,20 @@ export function planLoad({ seed, events, slow = 2, late = 0, flags = {} }) {
   const plan = [];
   for (let planned = 0, n = 0; planned < events; n++) {
     const account = n % 2 === 0 ? (n / 2) % accounts : zipf();
-    const count = Math.min(1 + random.below(3), events - planned);
+    const count = Math.min(1 + random.below(perCommand), events - planned);
     planned += count;
     /** @type {PlannedCommand} */
-    const command = { id: '', accountId: `a${account}`, events: Array.from({ length: count }, () => event(random)) };
+    const command = { id: '', accountId: `a${account}`, events: Array.from({ length: count }, () => event(random, names)) };
     if (random.next() < 0.005) command.mode = 'swallow';
     if (random.next() < late) command.pauseMs = random.below(2_000);
     plan.push(command);
-    if (random.next() < 0.02) {
-      plan.push({ id: '', accountId: `a${account}`, events: [event(random)], mode: 'roll-back' });
+    if (random.next() < rolledBack) {
+      plan.push({ id: '', accountId: `a${account}`, events: [event(random, names)], mode: 'roll-back' });
     }
+  }
+  for (let n = 0; n < oversized; n++) {
+    const large = { ...event(random, names), paddingBytes: 300_000 };
+    plan.push({ id: '', accountId: `a${random.below(accounts)}`, events: [event(random, names), large] });
   }
   random.shuffle(plan);
   flagSome(plan, Array.from({ length: slow }, (_, i) => ((i + 1) * 100) / (slow + 1)), 'slow');
@@ -45,8 +52,8 @@ export function planLoad({ seed, events, slow = 2, late = 0, flags = {} }) {
   return plan;
 }
 
-/** @param {import('./random.mjs').Random} random */
-const event = (random) => ({ name: random.pick(NAMES), amount: 1 + random.below(100) });
+/** @param {import('./random.mjs').Random} random @param {readonly string[]} names */
+const event = (random, names) => ({ name: random.pick(names), amount: 1 + random.below(100) });
 
 /** @param {number} count @param {import('./random.mjs').Random} random */
 function zipfOf(count, random) {

@@ -25,7 +25,7 @@ export class Service {
 
   /**
    * @param {{ id: string, name: string, port: number, logFile: string, env: Record<string, string>,
-   *   failpoints?: readonly string[], wrapper?: string[] }} options `failpoints`: one text for each of its first lives
+   *   failpoints?: readonly string[], wrapper?: string[], patience: number }} options `failpoints`: one text for each of its first lives
    */
   constructor(options) {
     this.options = options;
@@ -88,7 +88,7 @@ export class Service {
 
   /** Until it can work, connected to everything. @param {{ timeoutMs?: number, status?: string }} [options] */
   async ready({ timeoutMs = 30_000, status = 'ok' } = {}) {
-    const deadline = Date.now() + timeoutMs;
+    const deadline = Date.now() + timeoutMs * this.options.patience;
     for (let last = 'no answer'; ; await sleep(50)) {
       const answer = await this.health();
       if (answer?.status === status) return answer;

@@ -20,7 +20,7 @@ export class Suite {
 
   /**
    * @param {import('./pool.mjs').Pool} pool
-   * @param {{ seed: string, events: number, repeat: number, sabotage?: string }} options
+   * @param {{ seed: string, events: number, repeat: number, patience: number, sabotage?: string }} options
    */
   constructor(pool, options) {
     this.pool = pool;
@@ -60,8 +60,8 @@ export class Suite {
         const servers = await this.pool.lease(scenario);
         const onPhase = (/** @type {string} */ phase) => progress(`${phase} (${minutes} min left)`);
         rmSync(path.join(dataDir, 'faults', scenario.name), { recursive: true, force: true });
-        const { events, sabotage } = this.options;
-        result = await runScenario(scenario, { servers, seed, events, sabotage, onPhase });
+        const { events, sabotage, patience } = this.options;
+        result = await runScenario(scenario, { servers, seed, events, sabotage, patience, onPhase });
         this.#remember(scenario, result.seconds);
         await this.pool.giveBack(servers, result.ok);
         if (!result.ok) throw new ScenarioFailedError();

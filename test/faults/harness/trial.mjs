@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { dataDir } from '../../../tools/infrastructure/outside.mjs';
+import { run } from '../../../tools/infrastructure/commands.mjs';
+import { dataDir, projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { freePort } from '../../../tools/infrastructure/ports.mjs';
 import { Load } from './load.mjs';
 import { planLoad } from './plan.mjs';
@@ -48,8 +49,6 @@ export class Trial {
   missing = 0;
   /** The run is being judged; nothing waits any longer. */
   over = false;
-  /** Purposes of the connections at the end, if they are meant to differ from the beginning. @type {string[] | undefined} */
-  connectionsAtRest;
   /** @type {number | undefined} */
   healedAt;
   /** @type {(() => Promise<void> | void)[]} */
@@ -57,13 +56,15 @@ export class Trial {
 
   /**
    * @param {Scenario} scenario
-   * @param {{ servers: Servers, seed: string, events: number, sabotage?: string }} options
+   * @param {{ servers: Servers, seed: string, events: number, sabotage?: string, patience?: number }} options
+   *   `patience`: how many times longer everything may take on this machine
    */
-  constructor(scenario, { servers, seed, events, sabotage }) {
+  constructor(scenario, { servers, seed, events, sabotage, patience = 1 }) {
     this.scenario = scenario;
     this.servers = servers;
     this.seed = seed;
     this.sabotage = sabotage;
+    this.patience = patience;
     this.vhost = `faults-${scenario.name}`;
     this.dir = path.join(dataDir, 'faults', scenario.name);
     mkdirSync(this.dir, { recursive: true });
@@ -135,6 +136,7 @@ export class Trial {
       name,
       port,
       wrapper,
+      patience: this.patience,
       logFile: path.join(this.dir, `${id}.log`),
       env: {
         NODE_ENV: 'test',
@@ -206,7 +208,7 @@ export class Trial {
    * @returns {Promise<T>}
    */
   async until(what, fact, seconds = 30) {
-    const deadline = Date.now() + seconds * 1_000;
+    const deadline = Date.now() + seconds * this.patience * 1_000;
     /** @type {unknown} */
     let failure;
     for (;;) {
@@ -254,19 +256,28 @@ export class Trial {
   async repair(flag) {
     for (const name of this.names) {
       await this.rows(name, 'insert into repaired (flag) values ($1) on conflict do nothing', [flag]);
+      await this.operator(name, 'parked', 'retry', '--all', '--yes');
     }
-    await this.retryParked();
   }
 
-  /** As an operator does: everything that failed is tried again now. */
-  async retryParked() {
-    for (const name of this.names) {
-      await this.rows(
-        name,
-        `update messaging.parked_events set state = 'retry', due_at = now(), claimed_at = null, crashes = 0
-         where state in ('retry', 'dead') and sequence is not null`,
-      );
-    }
+  /**
+   * What an operator types: `npm run events -- … --service <name> --json`.
+   * @param {string} name of the service
+   * @param {string[]} words
+   * @returns {Promise<any>} what it says
+   */
+  async operator(name, ...words) {
+    const command = path.join(projectDir, 'dist/faults/libs/messaging/src/operations/cli/main.js');
+    const { code, stdout, stderr } = await run(process.execPath, [command, ...words, '--service', name, '--json'], {
+      cwd: this.dir,
+      env: {
+        PATH: process.env.PATH,
+        RABBITMQ_URL: `${this.servers.node.url}/${this.vhost}`,
+        [`${name.toUpperCase()}_DATABASE_URL`]: this.databaseUrls[name],
+      },
+    });
+    if (code !== 0 && code !== 4) throw new Error(`events ${words.join(' ')}: code ${code}: ${stderr || stdout}`);
+    return JSON.parse(stdout);
   }
 
   async cleanUp() {

@@ -29,6 +29,18 @@ export interface LoadOptions {
   slow?: number;
   /** Share of commands that keep their transaction open for up to 2 s; default 0. */
   late?: number;
+  /** Times as many events as in other scenarios; default 1. */
+  times?: number;
+  /** Events per command at most; default 3. */
+  perCommand?: number;
+  /** Share of commands that are rolled back after they have recorded an event; default 0.02. */
+  rolledBack?: number;
+  /** Commands with an event of 300 kB, which must be refused; default 0. */
+  oversized?: number;
+  /** Further events, such as `account.credited.v2`. */
+  more?: string[];
+  /** The load goes through a proxy, as `load`. */
+  proxied?: boolean;
   /** Makes the n-th of 100 parts of the load carry one event with this flag, e.g. `{ throws: [10, 50] }`. */
   flags?: Record<string, number[]>;
   /** Requests at a time; default 16. */

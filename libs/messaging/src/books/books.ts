@@ -8,7 +8,7 @@ import { namesOf, ownerOf, REPLAY_REQUESTS } from '../options.js';
 import { replayed } from '../operations/metrics.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
 import type { Holds } from './holds.js';
-import { compare, fold, type Balance } from './ledger.js';
+import { closeGaps, fold, postpone, progress, takeAnswer, type Gap } from './ledger.js';
 import {
   BOOKS_REQUEST,
   CHUNK_REQUEST,
@@ -19,8 +19,10 @@ import {
   type ChunkRequest,
 } from './protocol.js';
 
-/** The newest pages may still be on the way (redelivery after a reconnect): they are pulled at the second look. */
+/** The newest pages may still be on the way (redelivery after a reconnect): they are pulled one interval later. */
 const RECENT_PAGES = 3;
+/** Gaps looked at in one go; with more than that, no further pages are asked for until some are closed. */
+const GAPS = 500;
 /** While more than this many positions are still to come, live events that are ahead are not parked: the log has them. */
 const CHUNK_POSITIONS = 5_000;
 /** A chunk that does not come within this time is asked for again, later and later. */
@@ -44,10 +46,7 @@ export class Books {
   readonly #logger = new Logger('Books');
   /** One pull at a time for each aggregate of each epoch. */
   readonly #pulls = new Map<string, Pull>();
-  readonly #suspects = new Set<string>();
-  /** The page that was pulled last, per aggregate. */
-  readonly #tried = new Map<string, { page: number; attempts: number; notBefore: number }>();
-  #unbalanced = new Map<string, number>();
+  readonly #unbalanced = new Map<string, number>();
   #replayed = 0;
 
   constructor(
@@ -68,39 +67,39 @@ export class Books {
     return pull !== undefined && pull.request.upTo - pull.request.after > CHUNK_POSITIONS;
   }
 
-  /** Asks every owner for its books, unless another process of this service has just done so. */
+  /** Pulls what is known to be missing, and asks every owner for its books, unless another process has just done so. */
   async look(now = false): Promise<void> {
     this.#askAgain();
-    const owners = groupBy(this.options.aggregates, (aggregate) => aggregate.slice(0, aggregate.indexOf('.')));
-    for (const [owner, aggregates] of owners) if (await this.#isMyTurn(owner, now)) await this.#ask(owner, aggregates);
+    for (const owner of this.#owners) {
+      if (!(await this.#isMyTurn(owner, now))) continue;
+      await this.#close(namesOf(owner).source);
+      await this.#ask(owner);
+    }
   }
 
   /** The owner's books have come. */
   async onAnswer(answer: BooksAnswer): Promise<void> {
-    const { source } = answer;
-    const mine = answer.pages.filter(({ aggregate }) => this.options.aggregates.includes(aggregate));
-    const balances = await compare(this.pool, this.options.inbox, source, mine);
-    const fork = balances.find(({ missing }) => missing < 0);
-    const beyond = await this.#balancedBeyond(answer);
-    if (fork) {
-      await this.holds.hold(
-        source,
-        fork.epoch,
-        `page ${fork.page} of ${fork.aggregate} holds ${-fork.missing} event(s) fewer than were applied: the log of ${source} was restored to an older state, or events were forged`,
-      );
-    } else if (beyond) {
-      await this.holds.hold(
-        source,
-        beyond,
-        `the log of ${source} ends before what was already balanced: it was restored to an older state`,
-      );
+    const { inbox, intervalMs } = this.options;
+    const { source, epoch: current, settled, published } = answer;
+    let more = false;
+    for (const { epoch, aggregate, after, pages, complete } of answer.groups) {
+      if (!this.options.aggregates.includes(aggregate)) continue;
+      if (epoch === current && after > settled) {
+        await this.holds.hold(
+          source,
+          epoch,
+          `the log of ${source} ends before what was compared here: it was restored to an older state`,
+        );
+      }
+      if (this.holds.reasonFor(source, epoch)) continue;
+      const upTo = complete ? published : pages.at(-1)!.page;
+      const bounds = { upTo, recent: settled - RECENT_PAGES, patienceS: intervalMs / 1000 };
+      const taken = await takeAnswer(this.pool, { inbox, source, epoch, aggregate }, { after, pages }, bounds);
+      if (taken && !complete) more = true;
     }
-    let progress = false;
-    for (const group of groups(balances)) if (await this.#settle(source, group, answer)) progress = true;
-    const wrong = balances.filter(({ missing }) => missing !== 0);
-    this.#unbalanced.set(source, wrong.length);
-    if (!answer.more) await this.#closeUpTo(answer, wrong);
-    if (answer.more && progress && this.#pulls.size === 0) await this.look(true);
+    await fold(this.pool, inbox, source);
+    await this.#close(source);
+    if (more) await this.#ask(ownerOf(source));
   }
 
   /** A chunk has come and is applied. */
@@ -112,76 +111,53 @@ export class Books {
     replayed.labels(source).inc(reached - pull.request.after);
     pull.request.after = reached;
     pull.attempts = 0;
-    if (reached >= pull.request.upTo) {
-      this.#pulls.delete(key);
-      this.#logger.log(`caught up with ${aggregate} to position ${reached}`);
-      await this.look(true);
-    } else await this.#request(pull);
+    if (reached < pull.request.upTo) return this.#request(pull);
+    this.#pulls.delete(key);
+    this.#logger.log(`caught up with ${aggregate} to position ${reached}`);
+    await this.#close(source);
+    await this.#ask(pull.owner);
   }
 
-  /** Folds what balances, pulls what is lost. @returns whether any page balanced */
-  async #settle(source: string, pages: readonly Balance[], { settled }: BooksAnswer): Promise<boolean> {
-    const { epoch, aggregate } = pages[0]!;
-    const wrong = pages.findIndex(({ missing }) => missing !== 0);
-    const balanced = wrong < 0 ? pages : pages.slice(0, wrong);
-    if (balanced.length > 0) {
-      await fold(this.pool, { inbox: this.options.inbox, source, epoch, aggregate }, balanced.at(-1)!.page);
+  get #owners(): Set<string> {
+    return new Set(this.options.aggregates.map((aggregate) => aggregate.slice(0, aggregate.indexOf('.'))));
+  }
+
+  /** Closes the gaps that balance by now, pulls those that do not, holds a log that has fewer events than were applied. */
+  async #close(source: string): Promise<void> {
+    const { inbox } = this.options;
+    const gaps = await closeGaps(this.pool, inbox, source, GAPS);
+    await fold(this.pool, inbox, source);
+    this.#unbalanced.set(source, gaps.length);
+    for (const { epoch, aggregate, page, missing } of gaps) {
+      if (missing >= 0) continue;
+      await this.holds.hold(
+        source,
+        epoch,
+        `page ${page} of ${aggregate} holds ${-missing} event(s) fewer than were applied: the log of ${source} was restored to an older state, or events were forged`,
+      );
     }
+    const due = gaps.filter((gap) => gap.due && gap.missing > 0 && !this.holds.reasonFor(source, gap.epoch));
+    for (const group of groups(due)) await this.#pull(source, group);
+  }
+
+  /** Pulls the first stretch of `gaps`, unless a pull of this log is under way. */
+  async #pull(source: string, gaps: readonly Gap[]): Promise<void> {
+    const { epoch, aggregate } = gaps[0]!;
     const key = `${source} ${epoch} ${aggregate}`;
-    if (wrong < 0) this.#tried.delete(key);
-    if (wrong < 0 || this.#pulls.has(key) || this.holds.reasonFor(source, epoch)) return balanced.length > 0;
-    const lost = pages.slice(wrong).filter((page) => page.missing > 0 && this.#isLost(key, page.page, settled));
-    if (lost.length === 0 || !this.#mayPull(key, lost[0]!.page)) return balanced.length > 0;
-    const run = adjacent(lost, pages);
+    if (this.#pulls.has(key)) return;
+    const { inbox, queue, intervalMs } = this.options;
+    const stretch = adjacent(gaps);
+    const request = { queue, epoch, aggregate, after: stretch[0]!.first - 1, upTo: stretch.at(-1)!.last };
+    const missing = stretch.reduce((sum, gap) => sum + gap.missing, 0);
     const owner = ownerOf(source);
-    const request = { queue: this.options.queue, epoch, aggregate, after: run[0]!.first - 1, upTo: run.at(-1)!.last };
-    const missing = run.reduce((sum, page) => sum + page.missing, 0);
     this.#logger.warn(
-      `${missing} event(s) of ${aggregate} are missing in ${run.length} page(s); pulling them from the log of ${owner}`,
+      `${missing} event(s) of ${aggregate} are missing in ${stretch.length} page(s); pulling them from the log of ${owner}`,
     );
     const pull = { owner, request, deadline: 0, attempts: 0 };
     this.#pulls.set(key, pull);
+    const pages = stretch.map(({ page }) => page);
+    await postpone(this.pool, { inbox, source, epoch, aggregate }, pages, intervalMs / 1000);
     await this.#request(pull);
-    return balanced.length > 0;
-  }
-
-  /** A page that did not balance although it was pulled is pulled again later and later: its log may have a hole. */
-  #mayPull(key: string, page: number): boolean {
-    const before = this.#tried.get(key);
-    const attempts = before?.page === page ? before.attempts : 0;
-    if (attempts > 0 && Date.now() < before!.notBefore) return false;
-    const wait = Math.min(300_000, this.options.intervalMs * 2 ** Math.min(attempts, 10));
-    this.#tried.set(key, { page, attempts: attempts + 1, notBefore: Date.now() + wait });
-    return true;
-  }
-
-  /** Nothing of the other aggregates is missing up to the last settled page, whether they have events in it or not. */
-  async #closeUpTo({ source, settled }: BooksAnswer, wrong: readonly Balance[]): Promise<void> {
-    await this.pool.query(
-      `update messaging.inbox_books set balanced_page = $3
-       where inbox = $1 and source = $2 and balanced_page < $3 and aggregate <> all($4)
-         and epoch not in (select epoch from messaging.inbox_holds where inbox = $1 and source = $2)`,
-      [this.options.inbox, source, settled, wrong.map(({ aggregate }) => aggregate)],
-    );
-  }
-
-  /** Old pages at once, recent ones at the second look. */
-  #isLost(key: string, page: number, settled: number): boolean {
-    if (page <= settled - RECENT_PAGES) return true;
-    const suspect = `${key} ${page}`;
-    if (this.#suspects.delete(suspect)) return true;
-    if (this.#suspects.size > 1_000) this.#suspects.clear();
-    this.#suspects.add(suspect);
-    return false;
-  }
-
-  /** The epoch whose balanced pages the owner does not have any more, if there is one. */
-  async #balancedBeyond({ source, epoch, settled }: BooksAnswer): Promise<string | undefined> {
-    const { rowCount } = await this.pool.query(
-      'select from messaging.inbox_books where inbox = $1 and source = $2 and epoch = $3 and balanced_page > $4 limit 1',
-      [this.options.inbox, source, epoch, settled],
-    );
-    return rowCount ? epoch : undefined;
   }
 
   #askAgain(): void {
@@ -206,17 +182,18 @@ export class Books {
     return rowCount === 1;
   }
 
-  async #ask(owner: string, aggregates: readonly string[]): Promise<void> {
-    const { rows } = await this.pool.query<{ aggregate: string; after: string }>(
-      `select u.aggregate, coalesce(min(b.balanced_page), 0) as after from unnest($3::text[]) u (aggregate)
-       left join messaging.inbox_books b on b.inbox = $1 and b.source = $2 and b.aggregate = u.aggregate
-         and b.epoch not in (select epoch from messaging.inbox_holds where inbox = $1 and source = $2)
-       group by u.aggregate`,
-      [this.options.inbox, namesOf(owner).source, aggregates],
-    );
+  async #ask(owner: string): Promise<void> {
+    const { inbox, queue } = this.options;
+    const { source } = namesOf(owner);
+    const { known, gaps } = await progress(this.pool, inbox, source);
+    if (gaps >= GAPS) return;
+    const aggregates = this.options.aggregates.filter((aggregate) => aggregate.startsWith(`${owner}.`));
+    const held = this.holds.epochsOf(source);
     const request: BooksRequest = {
-      queue: this.options.queue,
-      aggregates: rows.map(({ aggregate, after }) => ({ aggregate, after: Number(after) })),
+      queue,
+      aggregates,
+      known: known.filter(({ epoch, aggregate }) => aggregates.includes(aggregate) && !held.includes(epoch)),
+      held,
     };
     await this.#send(owner, BOOKS_REQUEST, request);
   }
@@ -232,20 +209,17 @@ export class Books {
   }
 }
 
-function groups(balances: readonly Balance[]): Balance[][] {
-  return [...groupBy(balances, ({ epoch, aggregate }) => `${epoch} ${aggregate}`).values()];
+function groups(gaps: readonly Gap[]): Gap[][] {
+  const map = new Map<string, Gap[]>();
+  for (const gap of gaps) {
+    const key = `${gap.epoch} ${gap.aggregate}`;
+    map.set(key, [...(map.get(key) ?? []), gap]);
+  }
+  return [...map.values()];
 }
 
-/** The first of `lost` and those that follow it without a balanced page between: one range of the log. */
-function adjacent(lost: readonly Balance[], pages: readonly Balance[]): Balance[] {
-  const start = pages.indexOf(lost[0]!);
-  const run: Balance[] = [];
-  for (let i = start; i < pages.length && pages[i] === lost[run.length]; i++) run.push(pages[i]!);
-  return run;
-}
-
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const map = new Map<string, T[]>();
-  for (const item of items) map.set(keyOf(item), [...(map.get(keyOf(item)) ?? []), item]);
-  return map;
+/** The first of `gaps` and those close behind it: one stretch of the log. What lies between is dropped by the gate. */
+function adjacent(gaps: readonly Gap[]): Gap[] {
+  const end = gaps.findIndex((gap, index) => index > 0 && gap.first - gaps[index - 1]!.last > CHUNK_POSITIONS);
+  return end < 0 ? [...gaps] : gaps.slice(0, end);
 }

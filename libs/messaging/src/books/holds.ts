@@ -22,6 +22,11 @@ export class Holds {
     return this.#reasons;
   }
 
+  /** The lives of a log that are held. */
+  epochsOf(source: string): string[] {
+    return [...this.#reasons.keys()].filter((key) => key.startsWith(`${source} `)).map((key) => key.split(' ')[1]!);
+  }
+
   async hold(source: string, epoch: string, reason: string): Promise<void> {
     if (this.reasonFor(source, epoch)) return;
     this.#reasons.set(`${source} ${epoch}`, reason);

@@ -1,63 +1,146 @@
+// The subscriber's account, in SQL. Every step is one statement, so that a crash between two leaves it right.
 import type { Pool } from 'pg';
-import type { BooksPage } from './protocol.js';
+import type { BooksGroup } from './protocol.js';
 
-/** A page of the owner's books compared with ours. */
-export interface Balance extends BooksPage {
+/** One aggregate of one life of a log. */
+export interface Account {
+  inbox: string;
+  source: string;
+  epoch: string;
+  aggregate: string;
+}
+
+/** A page that does not balance. */
+export interface Gap {
+  epoch: string;
+  aggregate: string;
+  page: number;
+  first: number;
+  last: number;
   /** Recorded there, neither applied nor parked here; negative: more applied here than recorded there. */
   missing: number;
 }
 
-const COMPARE = `
-with page as (
-  select * from json_to_recordset($3)
-    as r (page bigint, epoch uuid, aggregate text, recorded bigint, first bigint, last bigint))
-select p.page, p.epoch, p.aggregate, p.recorded, p.first, p.last,
-       p.recorded - coalesce(i.applied, 0)
-       - (select count(*) from messaging.parked_events k where k.inbox = $1 and k.source = $2 and k.epoch = p.epoch
-          and k.aggregate = p.aggregate and k.page = p.page) as missing
-from page p
-left join messaging.inbox_books b
-  on b.inbox = $1 and b.source = $2 and b.epoch = p.epoch and b.aggregate = p.aggregate
-left join messaging.inbox_pages i
-  on i.inbox = $1 and i.source = $2 and i.epoch = p.epoch and i.aggregate = p.aggregate and i.page = p.page
-where p.page > coalesce(b.balanced_page, 0)
-order by p.epoch, p.aggregate, p.page`;
+const keys = ({ inbox, source, epoch, aggregate }: Account) => [inbox, source, epoch, aggregate];
 
-/** Compares settled pages that are not balanced yet, in the order of the log. */
-export async function compare(
+// A parked copy of an event that has gone through by another way counts as applied, not as parked.
+const missingOf = (page: string) => `
+${page}.recorded
+- coalesce((select applied from messaging.inbox_pages i where i.inbox = $1 and i.source = $2 and i.epoch = ${page}.epoch
+            and i.aggregate = ${page}.aggregate and i.page = ${page}.page), 0)
+- (select count(distinct (k.subject, k.sequence)) from messaging.parked_events k
+   left join messaging.inbox_streams s using (inbox, source, epoch, aggregate, subject)
+   where k.inbox = $1 and k.source = $2 and k.epoch = ${page}.epoch and k.aggregate = ${page}.aggregate
+     and k.page = ${page}.page and k.sequence > coalesce(s.last_sequence, 0))`;
+
+// Takes an answer that begins where the account ends, or before: a stale one must not be folded over what it skips. What does not balance becomes a gap; the rest is folded.
+const TAKE = `
+with before as (
+  select balanced_page from messaging.inbox_books where inbox = $1 and source = $2 and epoch = $3 and aggregate = $4),
+account as (
+  insert into messaging.inbox_books as b (inbox, source, epoch, aggregate, balanced_page)
+  select $1, $2, $3, $4, $6 where $5 = 0 or exists (select from before)
+  on conflict (inbox, source, epoch, aggregate) do update set balanced_page = excluded.balanced_page
+  where b.balanced_page = (select balanced_page from before)
+    and b.balanced_page >= $5 and b.balanced_page < excluded.balanced_page
+  returning balanced_page),
+page as (
+  select r.*, $3::uuid as epoch, $4::text as aggregate
+  from json_to_recordset($7) as r (page bigint, recorded bigint, first bigint, last bigint), account
+  where r.page > coalesce((select balanced_page from before), 0)),
+compared as (select page.*, ${missingOf('page')} as missing from page),
+gap as (
+  insert into messaging.inbox_gaps (inbox, source, epoch, aggregate, page, recorded, first_position, last_position, due_at)
+  select $1, $2, $3, $4, page, recorded, first, last, now() + make_interval(secs => case when page > $8 then $9 else 0 end)
+  from compared where missing <> 0 on conflict do nothing)
+select count(*)::int as pages from account`;
+
+/**
+ * Compares the pages of an answer with what was applied and parked here.
+ *
+ * @param upTo the page that the account is complete to afterwards, gaps excepted
+ * @param recent pages behind this one may still be on the way: they are pulled `patienceS` seconds later
+ * @returns false if the answer does not fit (any more) to what was compared here
+ */
+export async function takeAnswer(
+  pool: Pool,
+  account: Account,
+  { after, pages }: Pick<BooksGroup, 'after' | 'pages'>,
+  { upTo, recent, patienceS }: { upTo: number; recent: number; patienceS: number },
+): Promise<boolean> {
+  const values = [...keys(account), after, upTo, JSON.stringify(pages), recent, patienceS];
+  const { rows } = await pool.query<{ pages: number }>(TAKE, values);
+  return rows[0]!.pages > 0;
+}
+
+// Rows of pages that are compared and no gap go into the total, in one statement, so that nothing counts twice.
+const FOLD = `
+with gone as (
+  delete from messaging.inbox_pages i using messaging.inbox_books b
+  where i.inbox = $1 and i.source = $2 and b.inbox = $1 and b.source = $2 and b.epoch = i.epoch
+    and b.aggregate = i.aggregate and i.page <= b.balanced_page
+    and not exists (select from messaging.inbox_gaps g where g.inbox = $1 and g.source = $2 and g.epoch = i.epoch
+                    and g.aggregate = i.aggregate and g.page = i.page)
+  returning i.epoch, i.aggregate, i.applied)
+update messaging.inbox_books b set folded = b.folded + total.applied
+from (select epoch, aggregate, sum(applied) as applied from gone group by epoch, aggregate) total
+where b.inbox = $1 and b.source = $2 and b.epoch = total.epoch and b.aggregate = total.aggregate`;
+
+/** Folds the pages that balance into one total. */
+export async function fold(pool: Pool, inbox: string, source: string): Promise<void> {
+  await pool.query(FOLD, [inbox, source]);
+}
+
+const CLOSE = `
+with compared as (
+  select g.*, ${missingOf('g')} as missing from messaging.inbox_gaps g
+  where g.inbox = $1 and g.source = $2 order by g.page limit $3),
+closed as (
+  delete from messaging.inbox_gaps g using compared c
+  where c.missing = 0 and g.inbox = $1 and g.source = $2 and g.epoch = c.epoch and g.aggregate = c.aggregate
+    and g.page = c.page)
+select epoch, aggregate, page, first_position as first, last_position as last, missing, due_at <= now() as due
+from compared where missing <> 0 order by epoch, aggregate, page`;
+
+/** Closes the gaps that balance by now. @returns those that do not, oldest first */
+export async function closeGaps(
   pool: Pool,
   inbox: string,
   source: string,
-  pages: readonly BooksPage[],
-): Promise<Balance[]> {
-  if (pages.length === 0) return [];
-  const { rows } = await pool.query<Record<keyof Balance, string>>(COMPARE, [inbox, source, JSON.stringify(pages)]);
+  limit: number,
+): Promise<(Gap & { due: boolean })[]> {
+  const { rows } = await pool.query<Record<keyof Gap, string> & { due: boolean }>(CLOSE, [inbox, source, limit]);
   return rows.map((row) => ({
-    epoch: row.epoch,
-    aggregate: row.aggregate,
+    ...row,
     page: Number(row.page),
-    recorded: Number(row.recorded),
     first: Number(row.first),
     last: Number(row.last),
     missing: Number(row.missing),
   }));
 }
 
-// The rows are deleted and added to the total in one statement, so that a crash cannot count them twice.
-const FOLD = `
-with gone as (
-  delete from messaging.inbox_pages
-  where inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and page <= $5 returning applied)
-insert into messaging.inbox_books as b (inbox, source, epoch, aggregate, balanced_page, folded)
-select $1, $2, $3, $4, $5, coalesce(sum(applied), 0) from gone
-on conflict (inbox, source, epoch, aggregate) do update
-set balanced_page = greatest(b.balanced_page, excluded.balanced_page), folded = b.folded + excluded.folded`;
-
-/** Everything up to `page` balances: its rows are no longer needed. Parked events of it are safe in this database. */
-export async function fold(
+/** Gaps that are being pulled: the next time later and later, at most every 5 minutes – the log may have a hole. */
+export async function postpone(
   pool: Pool,
-  { inbox, source, epoch, aggregate }: { inbox: string; source: string; epoch: string; aggregate: string },
-  page: number,
+  account: Account,
+  pages: readonly number[],
+  intervalS: number,
 ): Promise<void> {
-  await pool.query(FOLD, [inbox, source, epoch, aggregate, page]);
+  await pool.query(
+    `update messaging.inbox_gaps set pulls = pulls + 1,
+            due_at = now() + make_interval(secs => least(300, $6 * power(2, least(pulls, 10))))
+     where inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and page = any($5::bigint[])`,
+    [...keys(account), pages, intervalS],
+  );
+}
+
+/** How far every account of a source was compared, and how many gaps there are. */
+export async function progress(pool: Pool, inbox: string, source: string) {
+  const { rows } = await pool.query<{ epoch: string; aggregate: string; after: number; gaps: number }>(
+    `select epoch, aggregate, balanced_page::float8 as after,
+            (select count(*)::int from messaging.inbox_gaps g where g.inbox = $1 and g.source = $2) as gaps
+     from messaging.inbox_books where inbox = $1 and source = $2`,
+    [inbox, source],
+  );
+  return { known: rows.map(({ epoch, aggregate, after }) => ({ epoch, aggregate, after })), gaps: rows[0]?.gaps ?? 0 };
 }

@@ -1,4 +1,5 @@
-// What subscriber and owner say to each other about the books. Requests expire and may be repeated; answers are idempotent.
+// What subscriber and owner say to each other about the books. Requests expire and may be repeated. An answer repeats what
+// it was asked, because it may come late: behind a backlog, after a restore, or next to a newer one.
 import { z } from 'zod';
 
 export const BOOKS_REQUEST = 'messaging.books.request';
@@ -8,45 +9,44 @@ export const CHUNK_END = 'messaging.chunk.end';
 export const CONTROL_CONTENT_TYPE = 'application/json';
 
 const page = z.int().min(0);
+const log = z.object({ aggregate: z.string(), epoch: z.uuid() });
 
-/** "Show me your books": settled pages of these aggregates behind `after`. */
+/** "Show me your books": settled pages of these aggregates. */
 export const booksRequest = z.object({
   /** The queue that the answer goes to. */
   queue: z.string(),
-  aggregates: z.array(z.object({ aggregate: z.string(), after: page })),
+  aggregates: z.array(z.string()),
+  /** What was compared already. Of epochs that are not named here, everything is new. */
+  known: z.array(log.extend({ after: page })),
+  /** Epochs that are held: not asked for. */
+  held: z.array(z.uuid()),
 });
 export type BooksRequest = z.infer<typeof booksRequest>;
 
+const booksPage = z.object({ page, recorded: z.int(), first: z.int(), last: z.int() });
+/** The pages of one aggregate in one epoch, behind `after`. */
+const booksGroup = log.extend({
+  after: page,
+  pages: z.array(booksPage),
+  /** There are no more pages up to `published`. */
+  complete: z.boolean(),
+});
 export const booksAnswer = z.object({
   source: z.string(),
   /** The epoch that events are recorded in now. */
   epoch: z.uuid(),
-  /** Pages up to this one are settled, and all their events were published before this answer. */
+  /** Pages up to this one are settled. */
   settled: page,
-  pages: z.array(
-    z.object({
-      page,
-      epoch: z.uuid(),
-      aggregate: z.string(),
-      recorded: z.int(),
-      first: z.int(),
-      last: z.int(),
-    }),
-  ),
-  /** More pages follow than fit into one answer. */
-  more: z.boolean(),
+  /** All events of the pages up to this one were published before this answer. */
+  published: page,
+  groups: z.array(booksGroup),
 });
 export type BooksAnswer = z.infer<typeof booksAnswer>;
-export type BooksPage = BooksAnswer['pages'][number];
+export type BooksGroup = z.infer<typeof booksGroup>;
+export type BooksPage = z.infer<typeof booksPage>;
 
 /** "Send me these events again": positions `after` < p ≤ `upTo`, of one aggregate and epoch. */
-export const chunkRequest = z.object({
-  queue: z.string(),
-  epoch: z.uuid(),
-  aggregate: z.string(),
-  after: z.int(),
-  upTo: z.int(),
-});
+export const chunkRequest = log.extend({ queue: z.string(), after: z.int(), upTo: z.int() });
 export type ChunkRequest = z.infer<typeof chunkRequest>;
 
 /** Follows the events of a chunk: everything up to `reached` was sent. */

@@ -22,23 +22,55 @@ import {
   chunkRequest,
   CONTROL_CONTENT_TYPE,
   type BooksAnswer,
-  type BooksPage,
+  type BooksGroup,
   type BooksRequest,
   type ChunkEnd,
   type ChunkRequest,
 } from './protocol.js';
 
-/** Pages in one answer. */
-const PAGES = 1_000;
+/** Pages in one answer, of each aggregate and epoch. */
+const PAGES = 500;
 /** Positions looked at for one chunk, and read at a time: bounds time and memory, whatever the aggregate's share is. */
 const CHUNK_POSITIONS = 5_000;
 const READ_POSITIONS = 500;
 export const BOOKS_INTERVAL_MS = 15_000;
 
+// Streams with an event that the broker refuses are held: it would close this channel too.
+const HELD = `
+select held.epoch, held.aggregate, held.subject
+from messaging.unpublishable join messaging.events held using (position)`;
+
+// Only pages whose events the broker has confirmed are shown: what is missing of them behind the answer is lost for sure.
+const STATE = `
+select l.epoch, l.settled_page as settled, (
+  select e.page from messaging.outbox o join messaging.events e using (position)
+  where not exists (select from messaging.unpublishable)
+     or (e.epoch, e.aggregate, e.subject) not in (${HELD})
+  order by position limit 1) as unpublished
+from messaging.log l`;
+
+const BOOKS = `
+select a.aggregate, e.epoch, coalesce(k.after, 0)::float8 as after,
+       coalesce(json_agg(json_build_object('page', p.page, 'recorded', p.recorded, 'first', p.first_position,
+                                           'last', p.last_position) order by p.page)
+                filter (where p.page is not null), '[]') as pages,
+       count(p.page) < ${PAGES} as complete
+from unnest($1::text[]) a (aggregate)
+cross join messaging.epochs e
+left join json_to_recordset($2) as k (aggregate text, epoch uuid, after bigint)
+  on k.aggregate = a.aggregate and k.epoch = e.epoch
+left join lateral (
+  select * from messaging.pages p where p.aggregate = a.aggregate and p.epoch = e.epoch
+  and p.page > coalesce(k.after, 0) and p.page <= $4 order by p.page limit ${PAGES}) p on true
+where e.epoch <> all($3::uuid[])
+group by a.aggregate, e.epoch, k.after`;
+
 const CHUNK = `
 select position, id, type, epoch, subject, sequence, page, recorded_at, correlation_id, causation_id, traceparent,
        data::text as data, octet_length(data::text) as bytes
-from messaging.events where position > $1 and position <= $2 and aggregate = $3 and epoch = $4 order by position`;
+from messaging.events e where position > $1 and position <= $2 and aggregate = $3 and epoch = $4
+  and (not exists (select from messaging.unpublishable) or (e.epoch, e.aggregate, e.subject) not in (${HELD}))
+order by position`;
 
 @Injectable()
 export class ReplayServer {
@@ -121,36 +153,19 @@ export class ReplayServer {
     }
   }
 
-  async #showBooks({ queue, aggregates }: BooksRequest): Promise<void> {
-    // Only pages whose events the broker has confirmed: what is missing of them behind this answer is lost for sure.
-    const { rows } = await this.#pool.query<{ epoch: string; settled: string; unpublished: string | null }>(
-      `select epoch, settled_page as settled, (select min(position) from messaging.outbox) as unpublished from messaging.log`,
-    );
+  async #showBooks(request: BooksRequest): Promise<void> {
+    const { rows } = await this.#pool.query<{ epoch: string; settled: string; unpublished: string | null }>(STATE);
     const { epoch, settled, unpublished } = rows[0]!;
-    const { rows: pages } = await this.#pool.query<Record<keyof BooksPage, string>>(
-      `select p.page, p.epoch, p.aggregate, p.recorded, p.first_position as first, p.last_position as last
-       from messaging.pages p
-       join unnest($1::text[], $2::bigint[]) u (aggregate, after) on p.aggregate = u.aggregate and p.page > u.after
-       where p.page <= $3 order by p.page limit $4`,
-      [aggregates.map(({ aggregate }) => aggregate), aggregates.map(({ after }) => after), settled, PAGES],
-    );
-    const all = pages.map((row) => ({
-      ...row,
-      page: Number(row.page),
-      recorded: Number(row.recorded),
-      first: Number(row.first),
-      last: Number(row.last),
-    }));
-    const published = all.filter(({ last }) => unpublished === null || last < Number(unpublished));
-    const firstUnpublished = all.find((page) => !published.includes(page))?.page;
-    const answer: BooksAnswer = {
-      source: namesOf(this.options.service).source,
-      epoch,
-      settled: firstUnpublished === undefined ? Number(settled) : firstUnpublished - 1,
-      pages: published.filter(({ page }) => firstUnpublished === undefined || page < firstUnpublished),
-      more: pages.length === PAGES,
-    };
-    await this.#send(queue, BOOKS_ANSWER, answer);
+    const published = Math.min(Number(settled), unpublished === null ? Infinity : Number(unpublished) - 1);
+    const { rows: groups } = await this.#pool.query<BooksGroup>(BOOKS, [
+      request.aggregates,
+      JSON.stringify(request.known),
+      request.held,
+      published,
+    ]);
+    const { source } = namesOf(this.options.service);
+    const answer: BooksAnswer = { source, epoch, settled: Number(settled), published, groups };
+    await this.#send(request.queue, BOOKS_ANSWER, answer);
   }
 
   async #sendChunk({ queue, epoch, aggregate, after, upTo }: ChunkRequest): Promise<void> {

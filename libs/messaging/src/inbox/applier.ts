@@ -8,6 +8,7 @@ import { countApplied } from '../books/count-applied.js';
 import { countBatch } from '../operations/metrics.js';
 import type { InboxName } from './awaited-event-bus.js';
 import { firstSeen } from './foreign-events.js';
+import { failpoint } from '../failpoints.js';
 import { ForkError, Gate, StaleGateError } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
@@ -116,9 +117,10 @@ export class Applier {
       tx.afterCommit(() => countBatch(plan));
       await Promise.all([
         park(tx, inbox, plan.park),
-        unpark(tx, [...plan.done, ...plan.duplicates]),
+        unpark(tx, inbox, gate.passed, plan.done),
         countApplied(tx, inbox, plan.advanced),
       ]);
+      await failpoint('inbox.beforeCommit');
     });
   }
 

@@ -36,6 +36,8 @@ interface Stream {
   lastEventId: string;
   /** Held by somebody else, or by a failed predecessor in this batch: successors are parked. */
   held: boolean;
+  /** Not locked by somebody else. */
+  mine: boolean;
 }
 
 /** Where an event stands: apply it, drop it, or park it until its predecessors are through. */
@@ -94,7 +96,7 @@ export class Gate {
   ): Promise<Gate> {
     const streams = new Map<string, Stream>();
     for (const { source, epoch, aggregate, subject } of events) {
-      const fresh = { source, epoch, aggregate, subject, was: 0, last: 0, lastEventId: '', held: false };
+      const fresh = { source, epoch, aggregate, subject, was: 0, last: 0, lastEventId: '', held: false, mine: true };
       streams.set(keyOf(fresh), fresh);
     }
     if (streams.size > 0) {
@@ -134,6 +136,11 @@ export class Gate {
   /** The event does not go through now, and so none of its stream behind it. */
   hold(event: GatedEvent): void {
     this.#of(event).held = true;
+  }
+
+  /** How far the streams are that this transaction has locked: parked copies up to there have had their effect. */
+  get passed(): Pick<Stream, 'source' | 'epoch' | 'aggregate' | 'subject' | 'last'>[] {
+    return [...this.#streams.values()].filter(({ last, mine }) => mine && last > 0);
   }
 
   /** Writes what has advanced. Sent in front of the reactions, so that a stale gate is found before their writes matter. */
@@ -185,5 +192,6 @@ function take(streams: Map<string, Stream>, rows: readonly GateRow[], held: bool
     stream.was = stream.last = Number(row.last_sequence);
     stream.lastEventId = row.last_event_id;
     stream.held = held;
+    stream.mine = !held;
   }
 }

@@ -3,6 +3,7 @@
 import type { OpenTransaction } from '@app/database';
 import { parseEventType } from '@app/contracts';
 import { storable, type Envelope } from '../cloud-event.js';
+import type { Gate } from './gate.js';
 import { retryDelay, type Failure, type Item, type ParkedState } from './item.js';
 
 /** What is done with an item that does not go through. */
@@ -55,10 +56,34 @@ export async function park(tx: OpenTransaction, inbox: string, parkings: readonl
   ]);
 }
 
-/** Parked events that went through. */
-export async function unpark(tx: OpenTransaction, items: readonly Item[]): Promise<void> {
-  const ids = items.flatMap(({ parked }) => parked?.id ?? []);
-  if (ids.length > 0) await tx.query('delete from messaging.parked_events where id = any($1::bigint[])', [ids]);
+// Whichever way an event went through, a copy that is parked has had its effect: it would count twice in the books and
+// hold up its stream.
+const UNPARK = `
+delete from messaging.parked_events p
+using unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[]) u (source, epoch, aggregate, subject, last)
+where p.inbox = $1 and p.source = u.source and p.epoch = u.epoch and p.aggregate = u.aggregate and p.subject = u.subject
+  and p.sequence <= u.last`;
+
+/** Removes what went through: of logged events every copy, of foreign events those in `items`. */
+export async function unpark(
+  tx: OpenTransaction,
+  inbox: string,
+  passed: Gate['passed'],
+  items: readonly Item[],
+): Promise<void> {
+  const foreign = items.flatMap(({ envelope, parked }) => (envelope.kind === 'foreign' && parked ? [parked.id] : []));
+  await Promise.all([
+    passed.length > 0 &&
+      tx.query(UNPARK, [
+        inbox,
+        passed.map(({ source }) => source),
+        passed.map(({ epoch }) => epoch),
+        passed.map(({ aggregate }) => aggregate),
+        passed.map(({ subject }) => subject),
+        passed.map(({ last }) => last),
+      ]),
+    foreign.length > 0 && tx.query('delete from messaging.parked_events where id = any($1::bigint[])', [foreign]),
+  ]);
 }
 
 /** Keeps a message that nobody can read: its raw bytes and the reason. */

@@ -31,6 +31,8 @@ interface HeadRow {
   aggregate: string | null;
   subject: string | null;
   sequence: string | null;
+  /** It has gone through by another way. */
+  passed?: boolean;
 }
 
 interface ParkedRow {
@@ -71,10 +73,11 @@ with recursive head as (
     where p.inbox = $1 and p.sequence is not null
       and (p.source, p.epoch, p.aggregate, p.subject) > (head.source, head.epoch, head.aggregate, head.subject)
     order by p.source, p.epoch, p.aggregate, p.subject, p.sequence limit 1) next)
-select h.id, h.source, h.epoch, h.aggregate, h.subject, h.sequence from head h
+select h.id, h.source, h.epoch, h.aggregate, h.subject, h.sequence, h.sequence <= s.last_sequence as passed from head h
 left join messaging.inbox_streams s
   on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
-where h.state = 'waiting' and h.due_at <= now() and h.sequence <= coalesce(s.last_sequence, 0) + 1
+where (h.sequence <= s.last_sequence
+       or h.state = 'waiting' and h.due_at <= now() and h.sequence = coalesce(s.last_sequence, 0) + 1)
   and not ${isHeld('h')} and not ${isPaused('h.type')}
 limit $2`;
 
@@ -85,6 +88,11 @@ set attempts = attempts + 1, due_at = now() + make_interval(secs => $2), claimed
     crashes = crashes + (claimed_at is not null)::integer
 where id = (select id from messaging.parked_events where id = $1 and due_at <= now() for update skip locked)
 returning crashes`;
+
+const DROP = `
+delete from messaging.parked_events p using messaging.inbox_streams s
+where p.id = $2 and p.inbox = $1 and s.inbox = $1 and s.source = p.source and s.epoch = p.epoch
+  and s.aggregate = p.aggregate and s.subject = p.subject and p.sequence <= s.last_sequence`;
 
 const RUN_OF_STREAM = `
 select id, attempts, state, sequence, sequence is not null as logged, convert_from(body, 'UTF8') as body
@@ -156,7 +164,7 @@ export class ParkedWorker {
     let worked = 0;
     const next = async () => {
       for (let head = heads.shift(); head && !this.#stopping.signal.aborted; head = heads.shift()) {
-        if (await this.#work(head)) worked++;
+        if (await (head.passed ? this.#drop(head) : this.#work(head))) worked++;
       }
     };
     await Promise.all(Array.from({ length: STREAMS }, next));
@@ -170,6 +178,12 @@ export class ParkedWorker {
     const took = performance.now() - started;
     this.#lookAt = rows.length === FOUND ? 0 : performance.now() + took / LOOK_SHARE;
     return rows;
+  }
+
+  /** A copy of an event that went through, parked at the same moment. */
+  async #drop(head: HeadRow): Promise<boolean> {
+    const { rowCount } = await this.pool.query(DROP, [this.inbox, head.id]);
+    return rowCount === 1;
   }
 
   async #work(head: HeadRow): Promise<boolean> {

@@ -7,6 +7,7 @@ const TABLES = [
   'inbox_streams',
   'inbox_pages',
   'inbox_books',
+  'inbox_gaps',
   'inbox_sources',
   'inbox_holds',
   'inbox_attempts',

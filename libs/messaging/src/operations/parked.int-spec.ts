@@ -179,7 +179,7 @@ describe('a message that could not be read', () => {
     expect(await retryParked(it_.database, id, alice)).toEqual({ affected: 1, decoded: 1 });
     const [event] = await listParked(it_.database);
     expect(event).toMatchObject({
-      state: 'waiting',
+      state: 'retry',
       source: '/shop',
       type: 'shop.thing.v1',
       sequence: null,

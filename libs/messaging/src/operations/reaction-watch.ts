@@ -1,6 +1,6 @@
 // Stands around every reaction: measures it, counts its failures, and pauses it when it fails more than half of its last
 // 100 events – its events are then parked until somebody resumes it, and everything else flows.
-import { currentContext } from '@app/context';
+import { currentContext, runInContext } from '@app/context';
 import { isAftermath, isContention, isDatabaseUnavailable, TransactionClosedError } from '@app/database';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { AwaitedEventBus } from '../inbox/awaited-event-bus.js';
@@ -83,9 +83,12 @@ export class ReactionWatch implements OnModuleDestroy {
     this.#logger.error(
       `${name} ${reason} and is paused. Its events are parked; when it is repaired: npm run events -- resume ${scope}`,
     );
-    this.pauses
-      .pause(scope, { operator: { who: 'kill switch', reason } })
-      .catch((error: Error) => this.#logger.error(`${name} could not be paused: ${error.message}`));
+    // Outside of the event's context: its transaction is about to be rolled back.
+    runInContext({ correlationId: currentContext()?.correlationId ?? '' }, () => {
+      this.pauses
+        .pause(scope, { operator: { who: 'kill switch', reason } })
+        .catch((error: Error) => this.#logger.error(`${name} could not be paused: ${error.message}`));
+    });
   }
 
   #watched(reaction: object): Watched {

@@ -21,7 +21,9 @@ describe('Relay', () => {
     return proxy;
   };
   const active = (relay: Relay, timeoutMs = 5_000) =>
-    eventually(() => expect(relay.status).toMatchObject({ active: true, broker: { state: 'connected' } }), { timeoutMs });
+    eventually(() => expect(relay.status).toMatchObject({ active: true, broker: { state: 'connected' } }), {
+      timeoutMs,
+    });
   /** Everything that was recorded has arrived, at least once. */
   const arrived = (heard: readonly Heard[], events: number) =>
     eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(events));
@@ -73,17 +75,23 @@ describe('Relay', () => {
     });
 
     it('waits when a subscriber’s queue refuses, without flooding the others, and goes on', async () => {
-      const [full, other] = [await outbox.listen('full'), await outbox.listen('other')];
+      const other = await outbox.listen('other');
+      await outbox.vhost.api('PUT', `queues/${outbox.vhost.name}/full`, {
+        durable: true,
+        arguments: { 'x-queue-type': 'quorum' },
+      });
+      await outbox.vhost.api('POST', `bindings/${outbox.vhost.name}/e/users.events/q/full`, { routing_key: '#' });
       const relay = outbox.relay();
       relay.start();
       await active(relay);
       const policy = `policies/${outbox.vhost.name}/tight`;
-      // No consumer can keep up with a limit of no bytes at all.
-      await outbox.vhost.api('PUT', policy, {
-        pattern: '^full$',
-        'apply-to': 'queues',
-        definition: { 'max-length-bytes': 0, overflow: 'reject-publish' },
-      });
+      const limit = (events: number) =>
+        outbox.vhost.api('PUT', policy, {
+          pattern: '^full$',
+          'apply-to': 'queues',
+          definition: { 'max-length': events, overflow: 'reject-publish' },
+        });
+      await limit(5);
       await eventually(async () => {
         const queue = (await outbox.vhost.queues()).find(({ name }) => name === 'full');
         expect(queue).toMatchObject({ policy: 'tight' });
@@ -93,7 +101,8 @@ describe('Relay', () => {
       await wait(1_000);
       expect(other.length).toBeLessThan(50 * 12); // growing delays, per event
       expect(await outbox.pending()).toBeGreaterThan(0);
-      await outbox.vhost.api('DELETE', policy);
+      await limit(1_000);
+      const full = await outbox.listen('full');
       await outbox.emptied(15_000);
       await arrived(full, 50);
       await arrived(other, 50);
@@ -167,7 +176,9 @@ describe('Relay', () => {
       relay.start();
       await active(relay);
       proxy.refuse();
-      await eventually(() => expect(relay.status).toMatchObject({ active: false, trouble: expect.any(String) as string }));
+      await eventually(() =>
+        expect(relay.status).toMatchObject({ active: false, trouble: expect.any(String) as string }),
+      );
       await outbox.fill(10);
       await wait(500);
       proxy.pass();

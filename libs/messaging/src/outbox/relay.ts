@@ -62,6 +62,12 @@ export class Relay {
     };
   }
 
+  /** An operator has done something: the next look is now, and everywhere. */
+  lookEverywhere(): void {
+    this.#reader.lookEverywhere();
+    this.wake();
+  }
+
   /** There is something new to look at. Costs nothing, may be called at any time. */
   wake(): void {
     this.#woken = true;

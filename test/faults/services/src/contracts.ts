@@ -33,6 +33,13 @@ export class ReceiptIssued extends event('consumer.receipt.issued.v1', {
 
 export type Entry = z.output<typeof Credited.schema>;
 
-export const producerEvents = [Credited, Debited, Noted, Raised, Closed];
+/** What only the second version of the services knows: a new version of an event, and an event that is new altogether. */
+export class CreditedV2 extends event('producer.account.credited.v2', definition) {}
+export class Archived extends event('producer.account.archived.v1', definition) {}
+
+/** Which version of the code this process runs. */
+export const isSecondVersion = process.env.FAULTS_VERSION === '2';
+
+export const producerEvents = [Credited, Debited, Noted, Raised, Closed, ...(isSecondVersion ? [CreditedV2, Archived] : [])];
 
 registerContracts([...producerEvents, ReceiptIssued]);

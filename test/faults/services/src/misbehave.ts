@@ -17,8 +17,12 @@ export function chance({ commandId, index }: Pick<Entry, 'commandId' | 'index'>)
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32;
 }
 
+/** What every reaction takes at least, for scenarios with a slow consumer. */
+const PAUSE_MS = Number(process.env.FAULTS_PAUSE_MS ?? 0);
+
 export async function misbehave(entry: Entry, database: Database<FaultsTables>): Promise<void> {
   const { flag } = entry;
+  if (PAUSE_MS > 0) await sleep(PAUSE_MS);
   if (!flag) return;
   if (flag === 'slow') return sleep(SLOW_MS);
   const repaired = await database.tx.selectFrom('repaired').where('flag', '=', flag).select('flag').executeTakeFirst();

@@ -1,16 +1,18 @@
 import { BackboneModule } from '@app/service';
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
+import { isSecondVersion } from '../contracts.js';
 import { AuditOnCredited, AuditOnRaised } from './audit.handlers.js';
 import { IssueReceiptOnCredited } from './issue-receipt-on-credited.handler.js';
 import { lateReactions } from './late.handlers.js';
 import {
   RecordOnClosed,
   RecordOnCredited,
+  RecordOnCreditedV2,
   RecordOnDebited,
   RecordOnNoted,
   RecordOnRaised,
 } from './record.handlers.js';
-import { SubscriptionsController } from './subscriptions.controller.js';
+import { SecondVersionController, SubscriptionsController } from './subscriptions.controller.js';
 import { AddToTotalOnCredited, AddToTotalOnDebited } from './totals.handlers.js';
 
 @Module({})
@@ -30,10 +32,11 @@ export class ConsumerModule {
     ];
     if (receipts) reactions.push(IssueReceiptOnCredited);
     if (late) reactions.push(lateReactions[late]!);
+    if (isSecondVersion) reactions.push(RecordOnCreditedV2);
     return {
       module: ConsumerModule,
       imports: [BackboneModule],
-      controllers: [SubscriptionsController],
+      controllers: [SubscriptionsController, ...(isSecondVersion ? [SecondVersionController] : [])],
       providers: reactions,
     };
   }

@@ -6,7 +6,10 @@ import { writeEffect } from '../effect.js';
 import { chance } from '../misbehave.js';
 import type { FaultsTables } from '../tables.js';
 
-/** Records an event of its own. One in two hundred fails after that, the first time: nobody may ever hear of that receipt. */
+/** Share of the events that fail. */
+const FAILING = Number(process.env.FAULTS_FAILING_RECEIPTS ?? 0.005);
+
+/** Records an event of its own. Some fail after that, the first time: nobody may ever hear of that receipt. */
 @EventsHandler(Credited)
 export class IssueReceiptOnCredited implements Reaction<Credited> {
   readonly #failed = new Set<string>();
@@ -23,7 +26,7 @@ export class IssueReceiptOnCredited implements Reaction<Credited> {
     await this.outbox.add(this.database.tx, new ReceiptIssued({ accountId, commandId, index, amount }));
     await writeEffect(this.database, 'IssueReceipt');
     const key = `${commandId}/${index}`;
-    if (chance(event) >= 0.005 || this.#failed.has(key)) return;
+    if (chance(event) >= FAILING || this.#failed.has(key)) return;
     this.#failed.add(key);
     throw new Error('fails after it has recorded an event');
   }

@@ -2,7 +2,7 @@
 import { Database } from '@app/database';
 import type { Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
-import { Closed, Credited, Debited, Noted, Raised, type Entry } from '../contracts.js';
+import { Closed, Credited, CreditedV2, Debited, Noted, Raised, type Entry } from '../contracts.js';
 import { writeEffect } from '../effect.js';
 import { chance, misbehave } from '../misbehave.js';
 import type { FaultsTables } from '../tables.js';
@@ -20,6 +20,13 @@ abstract class Recording {
 
 @EventsHandler(Credited)
 export class RecordOnCredited extends Recording implements Reaction<Credited> {
+  constructor(database: Database<FaultsTables>) {
+    super(database);
+  }
+}
+
+@EventsHandler(CreditedV2)
+export class RecordOnCreditedV2 extends Recording implements Reaction<CreditedV2> {
   constructor(database: Database<FaultsTables>) {
     super(database);
   }

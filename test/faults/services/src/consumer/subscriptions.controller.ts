@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { EventBus } from '@nestjs/cqrs';
 import { EventPattern, Payload } from '@nestjs/microservices';
-import { Closed, Credited, Debited, Noted, Raised } from '../contracts.js';
+import { Closed, Credited, CreditedV2, Debited, Noted, Raised } from '../contracts.js';
 
 @Controller()
 export class SubscriptionsController {
@@ -29,6 +29,17 @@ export class SubscriptionsController {
 
   @EventPattern<string>(Closed.type)
   closed(@Payload() event: Closed) {
+    return this.reactions.publish(event);
+  }
+}
+
+/** What the second version listens to besides. */
+@Controller()
+export class SecondVersionController {
+  constructor(private readonly reactions: EventBus) {}
+
+  @EventPattern<string>(CreditedV2.type)
+  credited(@Payload() event: CreditedV2) {
     return this.reactions.publish(event);
   }
 }

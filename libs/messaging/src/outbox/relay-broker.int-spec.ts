@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import { eventually, startServers, vhostOn, type TestServers } from '@app/testing';
+import { firstArrivalsOutOfOrder, startOutbox, type OutboxFixture } from './outbox.fixture.js';
+import type { Relay } from './relay.js';
+import { listUnpublishable, releaseUnpublishable } from './unpublishable.js';
+
+jest.setTimeout(60_000);
+
+/** With a broker of its own, because it is stopped, starved and misconfigured here. */
+describe('Relay', () => {
+  let servers: TestServers;
+  let outbox: OutboxFixture;
+  let relay: Relay;
+
+  beforeAll(async () => {
+    servers = await startServers({ only: 'rabbitmq' });
+  });
+  afterAll(() => servers?.close());
+  beforeEach(async () => {
+    outbox = await startOutbox(await vhostOn(servers.rabbitmqUrl, servers.managementUrl));
+    relay = outbox.relay();
+    relay.start();
+    await eventually(() => expect(relay.status).toMatchObject({ active: true, broker: { state: 'connected' } }));
+  });
+  afterEach(() => outbox.stop());
+
+  const limitMessagesTo = (bytes: number) =>
+    servers.rabbitmqctl(['eval', `application:set_env(rabbit,max_message_size,${bytes}).`]);
+  const refuseLarge = async (bytes: number) => {
+    await limitMessagesTo(bytes);
+    await outbox.vhost.closeConnections(); // a channel keeps the limit that it was opened with
+    await eventually(() => expect(relay.status.broker.state).toBe('connecting'), { intervalMs: 2 }).catch(() => undefined);
+    await eventually(() => expect(relay.status.broker.state).toBe('connected'));
+  };
+
+  describe('while the broker has no memory left', () => {
+    const alarm = (on: boolean) =>
+      servers.rabbitmqctl(['set_vm_memory_high_watermark', ...(on ? ['0.000001'] : ['0.4'])]);
+    beforeEach(async () => void (await alarm(true)));
+    afterEach(async () => void (await alarm(false)));
+
+    it('waits, says so, and goes on', async () => {
+      await outbox.fill(2_000);
+      await eventually(() => expect(relay.status.broker.state).toBe('blocked'));
+      expect(relay.status.broker.reason).toMatch(/blocks publishers: low on memory/);
+      const before = process.cpuUsage();
+      await outbox.fill(2_000);
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      const { user, system } = process.cpuUsage(before);
+      expect(user + system).toBeLessThan(500_000); // of 1 s: does not spin
+      expect(relay.status).toMatchObject({ active: true, broker: { state: 'blocked' } });
+      await alarm(false);
+      await outbox.emptied();
+      expect(relay.status.published).toBe(4_000);
+    });
+
+    it('stops quickly, and leaves what is not confirmed in the outbox', async () => {
+      await outbox.fill(2_000);
+      await eventually(() => expect(relay.status.broker.state).toBe('blocked'));
+      const started = performance.now();
+      await relay.stop();
+      expect(performance.now() - started).toBeLessThan(5_000);
+      expect(await outbox.pending()).toBe(2_000);
+    });
+  });
+
+  describe('when an event is larger than the broker allows', () => {
+    afterEach(async () => void (await limitMessagesTo(134_217_728)));
+
+    it('sets it aside, holds its stream, and lets everything else flow', async () => {
+      const heard = await outbox.listen();
+      await refuseLarge(2_000);
+      const [large, second] = [randomUUID(), randomUUID()];
+      await outbox.fill(200);
+      await outbox.record(relay, [large, second], 'x'.repeat(200));
+      await outbox.fill(200);
+      await eventually(async () => expect(await outbox.pending()).toBe(0)); // all fit
+      await refuseLarge(700);
+      await outbox.fill(200);
+      await outbox.record(relay, [large], 'x'.repeat(200));
+      await outbox.fill(200);
+      await outbox.record(relay, [large], 'short');
+      await outbox.record(relay, [second], 'short');
+      await outbox.fill(200);
+      await eventually(async () => expect(await outbox.pending()).toBe(1), { timeoutMs: 20_000 });
+      const held = await listUnpublishable(outbox.pool);
+      expect(held).toMatchObject([{ subject: large, sequence: '2', waiting: 1 }]);
+      expect(held[0]!.error).toMatch(/message size \d+ is larger than configured max size 700/);
+      expect(relay.status).toMatchObject({ unpublishable: 1, active: true });
+      await eventually(() => expect(heard.filter(({ subject }) => subject === second)).toHaveLength(2));
+      expect(heard.filter(({ subject }) => subject === large)).toHaveLength(1);
+
+      await refuseLarge(10_000);
+      expect(await releaseUnpublishable(outbox.pool, held[0]!.position)).toBe(true);
+      expect(await releaseUnpublishable(outbox.pool, held[0]!.position)).toBe(false);
+      await outbox.emptied();
+      await eventually(() => {
+        expect(heard.filter(({ subject }) => subject === large).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+      });
+      expect(await listUnpublishable(outbox.pool)).toEqual([]);
+    });
+
+    it('finds each of several', async () => {
+      await refuseLarge(700);
+      const large = Array.from({ length: 5 }, randomUUID);
+      await outbox.record(relay, large, 'x'.repeat(200));
+      await outbox.fill(300);
+      await outbox.emptied(30_000);
+      const held = (await listUnpublishable(outbox.pool)).map(({ subject }) => subject);
+      expect(held.sort()).toEqual(large.sort());
+    });
+
+    it('sends smaller messages if only a batch is too large', async () => {
+      const heard = await outbox.listen();
+      await refuseLarge(5_000);
+      await outbox.fill(1_000);
+      await outbox.emptied(30_000);
+      await outbox.fill(1_000);
+      await outbox.emptied();
+      await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(2_000));
+      expect(await listUnpublishable(outbox.pool)).toEqual([]);
+      expect(Math.max(...heard.map(({ together }) => together))).toBeGreaterThan(3);
+    });
+  });
+
+  it('loses nothing when the broker is killed under load, and goes on when it is back', async () => {
+    await outbox.vhost.api('PUT', `queues/${outbox.vhost.name}/all`, {
+      durable: true,
+      arguments: { 'x-queue-type': 'quorum' },
+    });
+    await outbox.vhost.api('POST', `bindings/${outbox.vhost.name}/e/users.events/q/all`, { routing_key: '#' });
+    await outbox.fill(30_000);
+    await eventually(() => expect(relay.status.published).toBeGreaterThan(2_000), { intervalMs: 1 });
+    await servers.kill('rabbitmq');
+    await outbox.fill(1_000);
+    await eventually(() => expect(relay.status.broker.reason).toMatch(/Is RabbitMQ running/));
+    await servers.start('rabbitmq');
+    const started = performance.now();
+    await outbox.emptied(30_000);
+    console.log('drained after the restart', performance.now() - started);
+    const heard = await outbox.listen('all');
+    await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(31_000));
+    expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
+  });
+});
