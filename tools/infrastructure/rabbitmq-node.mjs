@@ -2,15 +2,16 @@ import { createHash, randomBytes } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from './failure.mjs';
-import { answers, freePort, isFree, requireFree } from './ports.mjs';
+import { answers } from './ports.mjs';
 import { run } from './commands.mjs';
 import { Rank, startProcess } from './processes.mjs';
 import { searchPath, which } from './rabbitmq-install.mjs';
+import { choosePorts } from './rabbitmq-ports.mjs';
 import { apiAnswers } from './rabbitmq-probe.mjs';
 import { configuration, environment, inherited } from './rabbitmq-settings.mjs';
 import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
 
-/** @typedef {{ amqp: number, management: number, distribution: number, epmd: number }} Ports */
+/** @typedef {import('./rabbitmq-ports.mjs').Ports} Ports */
 
 const user = 'guest';
 const password = 'guest'; // RabbitMQ lets guest in from this machine only, and we listen on this machine only
@@ -30,8 +31,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   // a first start that was interrupted may leave data that no start can use; nothing was entrusted to them yet
   if (!existsSync(file('was-ready'))) rmSync(file('data'), { recursive: true, force: true });
   for (const folder of ['home', 'data', 'log']) mkdirSync(file(folder), { recursive: true });
-  const ports = await choosePorts(wanted, recall(file('ports.json')));
-  writeFileSync(file('ports.json'), JSON.stringify(ports));
+  const ports = await choosePorts(wanted, file('ports.json'));
   writeCookie(file('home/.erlang.cookie'));
   writeFileSync(file('enabled_plugins'), '[rabbitmq_management].\n');
   const { conf, advanced } = configuration({ ports, log: file('log'), statisticsMs });
@@ -111,18 +111,6 @@ function brokerPid(dir) {
   return Number.isNaN(pid) ? undefined : pid;
 }
 
-/**
- * @param {string} file
- * @returns {Partial<Ports>} those of the last start
- */
-function recall(file) {
-  try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch {
-    return {};
-  }
-}
-
 const nameOf = (/** @type {string} */ dir) =>
   `reactive-${createHash('sha256').update(dir).digest('hex').slice(0, 8)}@localhost`;
 
@@ -139,32 +127,6 @@ export async function stopLeftoverNode(dataDir, log) {
   signalProcess({ pid, group: false }, 'SIGTERM');
   if (!(await waitForEnd(pid, 15_000))) signalProcess({ pid, group: false }, 'SIGKILL');
   await waitForEnd(pid, 5000);
-}
-
-/**
- * @param {{ amqp?: number, management?: number }} wanted
- * @param {Partial<Ports>} remembered
- * @returns {Promise<Ports>}
- */
-async function choosePorts(wanted, remembered) {
-  const options = { amqp: '--rabbitmq-port', management: '--management-port' };
-  const names = { amqp: 'RabbitMQ', management: "RabbitMQ's management UI" };
-  const usual = { amqp: 5672, management: 15672 };
-  /** @param {'amqp' | 'management'} kind */
-  const choose = async (kind) => {
-    const port = wanted[kind];
-    if (port === 0) return freePort();
-    if (port !== undefined) {
-      await requireFree(port, { what: names[kind], remedy: `npm start -- ${options[kind]} <port>` });
-      return port;
-    }
-    for (const candidate of [remembered[kind], usual[kind]]) {
-      if (candidate !== undefined && (await isFree(candidate))) return candidate;
-    }
-    return freePort();
-  };
-  const [amqp, management] = [await choose('amqp'), await choose('management')];
-  return { amqp, management, distribution: await freePort(), epmd: await freePort() };
 }
 
 /** @param {string} file */

@@ -1,6 +1,6 @@
 import path from 'node:path';
 
-/** @typedef {import('./rabbitmq-node.mjs').Ports} Ports */
+/** @typedef {import('./rabbitmq-ports.mjs').Ports} Ports */
 
 /** @param {{ ports: Ports, log: string, statisticsMs: number }} options */
 export function configuration({ ports, log, statisticsMs }) {

@@ -32,7 +32,11 @@ const ATTEMPTS = 3;
  * socket or a lost lock an error. Order: lock < statement < query, so that the server speaks first.
  * A request on a half-open connection fails within 5 s.
  */
-export const connectionSettings = ({ url, applicationName, statementTimeoutMs = 4_000 }: DatabaseOptions): PoolConfig => ({
+export const connectionSettings = ({
+  url,
+  applicationName,
+  statementTimeoutMs = 4_000,
+}: DatabaseOptions): PoolConfig => ({
   connectionString: url,
   application_name: applicationName,
   connectionTimeoutMillis: 3_000,
@@ -126,6 +130,9 @@ export async function runTransaction<Schema, Result>(
 ): Promise<Result> {
   const context = { ...(currentContext() ?? { correlationId: '' }), transaction: tx };
   let broken: Error | undefined;
+  // A connection that dies between two statements says so by an event; without a listener that would end the process.
+  const onError = (error: Error) => (broken = error);
+  client.on('error', onError);
   try {
     await client.query('BEGIN');
     const result = await runInContext(context, () => work(tx));
@@ -140,9 +147,10 @@ export async function runTransaction<Schema, Result>(
   } catch (error) {
     tx.close();
     const culprit = isAftermath(error) && tx.failure ? tx.failure.cause : error;
-    broken = tx.abandoned ?? (await rollback(client, culprit));
+    broken = tx.abandoned ?? (await rollback(client, culprit)) ?? broken;
     throw culprit;
   } finally {
+    client.off('error', onError);
     client.release(broken);
   }
 }

@@ -208,6 +208,8 @@ create table messaging.parked_events (
   headers json,
   unique (inbox, source, epoch, aggregate, subject, sequence, event_id)
 );
+-- The same unreadable message is kept once, however often it comes.
+create unique index parked_events_unreadable on messaging.parked_events (inbox, md5(body)) where event_id is null;
 create index parked_events_page on messaging.parked_events (inbox, source, epoch, aggregate, page);
 create index parked_events_due on messaging.parked_events (inbox, due_at) where state <> 'dead';
 create index parked_events_dead on messaging.parked_events (inbox, parked_at) where state = 'dead';

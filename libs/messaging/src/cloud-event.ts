@@ -54,8 +54,12 @@ const loggedEvent = z.object({
 });
 const foreignEvent = z.object({ ...shared, subject: attribute.optional() });
 
-export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' };
-export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' };
+/** Why its data is not handed on, if so. */
+interface Fitness {
+  problem?: string;
+}
+export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' } & Fitness;
+export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' } & Fitness;
 export type Envelope = LoggedEvent | ForeignEvent;
 
 /** An event as it lies in the log. */
@@ -109,13 +113,20 @@ interface RawMessage {
   properties: { contentType?: unknown; contentEncoding?: unknown; headers?: Record<string, unknown> };
 }
 
+/** An element of a batch that cannot be read; its neighbours can. */
+export interface UnreadableEvent {
+  reason: string;
+  content: Buffer;
+}
+
 /**
- * The events in a message: structured (one or a batch) or binary mode.
+ * The events in a message: structured (one or a batch) or binary mode. An event whose attributes are right but whose data
+ * is not fit to be handed on comes with a `problem`: it has its place in its stream.
  *
  * @param isLogged whether a source keeps a log, so that its events must carry sequence, epoch, page and position
- * @throws {@link UnreadableMessageError} that says what is wrong
+ * @throws {@link UnreadableMessageError} that says what is wrong, if nothing of it can be read
  */
-export function decode(message: RawMessage, isLogged: (source: string) => boolean): Envelope[] {
+export function decode(message: RawMessage, isLogged: (source: string) => boolean): (Envelope | UnreadableEvent)[] {
   const { content, properties } = message;
   if (content.length > MAX_MESSAGE_BYTES) {
     throw new UnreadableMessageError(`${content.length} bytes are more than the ${MAX_MESSAGE_BYTES} allowed`);
@@ -126,15 +137,23 @@ export function decode(message: RawMessage, isLogged: (source: string) => boolea
     );
   }
   const attributes = binaryAttributes(properties.headers);
-  const body = parse(content);
-  if (attributes) return [readEvent({ ...attributes, data: body }, isLogged)];
-  if (!Array.isArray(body)) return [readEvent(body, isLogged)];
+  const { body, isOdd } = parse(content);
+  if (attributes || !Array.isArray(body)) {
+    return [readEvent(attributes ? { ...attributes, data: body } : body, isLogged, isOdd)];
+  }
   if (body.length === 0) throw new UnreadableMessageError('the batch is empty');
-  return body.map((item) => readEvent(item, isLogged));
+  return body.map((item) => {
+    try {
+      return readEvent(item, isLogged, isOdd);
+    } catch (error) {
+      if (!(error instanceof UnreadableMessageError)) throw error;
+      return { reason: error.message, content: Buffer.from(JSON.stringify(item)) };
+    }
+  });
 }
 
 /** The kind of a message is told by its body, not by its content type: people who type one by hand forget it. */
-function readEvent(value: unknown, isLogged: (source: string) => boolean): Envelope {
+function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd: boolean): Envelope {
   const source = typeof value === 'object' && value !== null && 'source' in value ? value.source : undefined;
   const logged = typeof source === 'string' && isLogged(source);
   const result = logged ? loggedEvent.safeParse(value) : foreignEvent.safeParse(value);
@@ -142,22 +161,20 @@ function readEvent(value: unknown, isLogged: (source: string) => boolean): Envel
     const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || '(body)'}: ${message}`);
     throw new UnreadableMessageError(`not a CloudEvent: ${problems.join('; ')}`);
   }
-  return { ...result.data, kind: logged ? 'logged' : 'foreign' } as Envelope;
+  const problem = isOdd ? unfitness(result.data.data) : undefined;
+  return { ...result.data, kind: logged ? 'logged' : 'foreign', ...(problem && { problem }) } as Envelope;
 }
 
-function parse(content: Buffer): unknown {
+/** @returns `isOdd`: a cheap look at the text says that its values have to be looked at one by one */
+function parse(content: Buffer): { body: unknown; isOdd: boolean } {
   if (!isUtf8(content)) throw new UnreadableMessageError('not valid UTF-8');
   const text = content.toString('utf8');
-  let body: unknown;
   try {
-    body = JSON.parse(text);
+    const isOdd = depthOf(content) > MAX_DEPTH || /__proto__|constructor|\\u/.test(text);
+    return { body: JSON.parse(text), isOdd };
   } catch (error) {
     throw new UnreadableMessageError(`not valid JSON: ${(error as Error).message}`);
   }
-  if (depthOf(content) > MAX_DEPTH) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
-  // Walks the whole value, so a cheap look at the text decides whether that is needed.
-  if (/__proto__|constructor|\\u/.test(text)) inspect(body);
-  return body;
 }
 
 /** How deep the brackets of a JSON text nest. */
@@ -176,14 +193,18 @@ function depthOf(json: Buffer): number {
   return deepest;
 }
 
-function inspect(value: unknown): void {
-  if (typeof value !== 'object' || value === null) return;
+/** Why a payload is not handed on, if so: nested too deep, or a key that could change an object's prototype. */
+export function unfitness(value: unknown, depth = 1): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth >= MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
   for (const [key, child] of Object.entries(value)) {
     if (key === '__proto__' || (key === 'constructor' && typeof child === 'object')) {
-      throw new UnreadableMessageError(`the key "${key}" is not allowed`);
+      return `the key "${key}" is not allowed`;
     }
-    inspect(child);
+    const problem = unfitness(child, depth + 1);
+    if (problem) return problem;
   }
+  return undefined;
 }
 
 /** CloudEvents' binary mode: attributes in headers `cloudEvents_id` or `cloudEvents:id`, the body is `data`. */

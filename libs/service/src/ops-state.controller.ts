@@ -8,6 +8,7 @@ import { OpsErrors, OpsGuard } from './ops-access.js';
 import { OpsDatabase } from './ops-database.js';
 
 const limited = z.strictObject({ limit: z.coerce.number().int().min(1).max(1_000).default(50) });
+const timers = limited.extend({ failed: z.enum(['true', 'false']).default('false') });
 const followed = z.strictObject({
   type: z.string().max(1_000).optional(),
   subject: z.string().max(200).optional(),
@@ -39,7 +40,13 @@ export class OpsStateController {
   @Get('timers')
   @ApiOperation({ summary: 'Events that are to be recorded later' })
   async timers() {
-    return { timers: (await operations.timersStatus(this.database)) ?? null };
+    return { timers: await operations.timersStatus(this.database) };
+  }
+
+  @Get('timers/list')
+  @ApiOperation({ summary: 'The next timers, or those whose event cannot be recorded' })
+  async listTimers(@Query({ schema: timers }) { limit, failed }: z.infer<typeof timers>) {
+    return { timers: await operations.listTimers(this.database, { limit, failed: failed === 'true' }) };
   }
 
   @Get('books')

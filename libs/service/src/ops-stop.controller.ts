@@ -6,11 +6,16 @@ import { ServiceConfig } from './config.js';
 import { Caller, OpsErrors, OpsGuard } from './ops-access.js';
 import { OpsDatabase } from './ops-database.js';
 import { action, actionOf, certain, confirmable } from './ops-schemas.js';
+import { uuidParam } from './validation.js';
 
 const name = z.string().min(1).max(200);
 const scoped = action.unwrap().extend({ scope: name });
 const replay = action.unwrap().extend({ inbox: name.optional() }).prefault({});
-const rebuild = confirmable.refine(...certain);
+const refused = action
+  .unwrap()
+  .extend({ positions: z.array(z.string().regex(/^\d{1,18}$/)).optional() })
+  .prefault({});
+const final = confirmable.refine(...certain);
 const release = confirmable
   .extend({ source: name, epoch: z.uuid().optional(), inbox: name.optional() })
   .refine(...certain);
@@ -56,12 +61,37 @@ export class OpsStopController {
     return operations.requestReplay(this.database, body, actionOf(caller, body));
   }
 
+  @Post('outbox/release')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Publish events again that the broker has refused' })
+  releaseEvents(@Body({ schema: refused }) body: z.infer<typeof refused>, @Caller() caller: string) {
+    return operations.releaseEvents(this.database, body.positions, actionOf(caller, body));
+  }
+
+  @Post('timers/retry')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Try timers again whose events could not be recorded' })
+  retryTimers(@Body({ schema: action }) body: z.infer<typeof action>, @Caller() caller: string) {
+    return operations.retryTimers(this.database, actionOf(caller, body));
+  }
+
+  @Post('timers/:id/cancel')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'Remove a timer: its event is never recorded' })
+  cancelTimer(
+    @Param('id', { schema: uuidParam }) id: string,
+    @Body({ schema: final }) body: z.infer<typeof final>,
+    @Caller() caller: string,
+  ) {
+    return operations.cancelTimer(this.database, id, actionOf(caller, body));
+  }
+
   @Post('inboxes/:inbox/rebuild')
   @HttpCode(200)
   @ApiOperation({ summary: "Reset a projection's inbox: all of history is applied again" })
   rebuild(
     @Param('inbox', { schema: name }) inbox: string,
-    @Body({ schema: rebuild }) body: z.infer<typeof rebuild>,
+    @Body({ schema: final }) body: z.infer<typeof final>,
     @Caller() caller: string,
   ) {
     return operations.rebuildInbox(this.database, this.config.service, inbox, actionOf(caller, body));
@@ -70,7 +100,7 @@ export class OpsStopController {
   @Post('log/new-epoch')
   @HttpCode(200)
   @ApiOperation({ summary: 'Begin a new life of the log, after the database was restored to an older state' })
-  newEpoch(@Body({ schema: rebuild }) body: z.infer<typeof rebuild>, @Caller() caller: string) {
+  newEpoch(@Body({ schema: final }) body: z.infer<typeof final>, @Caller() caller: string) {
     return operations.startEpoch(this.database, actionOf(caller, body));
   }
 

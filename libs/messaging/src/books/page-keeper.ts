@@ -11,13 +11,17 @@ export class PageNotSettledError extends Error {
   override readonly name = 'PageNotSettledError';
 }
 
-// Everything that may still hold an old page number. Backups only read. (Other roles need pg_read_all_stats.)
+// Everything that may still hold an old page number. Backups only read. Events are recorded under the service's own
+// role, so what other roles do need not be visible.
 const RUNNING = `
-select coalesce(array_agg(pid || '/' || xact_start), '{}') as running from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
-  and backend_type = 'client backend' and application_name not like 'pg_dump%'`;
+select coalesce(array_agg(pid || '/' || xact_start) filter (where xact_start is not null), '{}') as running,
+       coalesce(bool_or(state = 'disabled'), false) as blind
+from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+  and application_name not like 'pg_dump%'`;
 const STILL_RUNNING = `
-select exists (select from pg_stat_activity where pid || '/' || xact_start = any($1)) as running`;
+select exists (select from pg_stat_activity where pid || '/' || xact_start = any($1))
+    or exists (select from pg_prepared_xacts where database = current_database() and prepared < $2) as running`;
 const SETTLE = `
 with settled as (
   update messaging.log set settled_page = $2 where settled_page = $1 returning only_row)
@@ -53,11 +57,15 @@ export async function settlePages(pool: Pool, signal?: AbortSignal): Promise<num
 }
 
 async function untilEnded(pool: Pool, signal?: AbortSignal): Promise<void> {
-  const { rows } = await pool.query<{ running: string[] }>(RUNNING);
-  const { running } = rows[0]!;
+  const { rows } = await pool.query<{ running: string[]; blind: boolean; now: string }>(
+    `select r.*, clock_timestamp()::text as now from (${RUNNING}) r`,
+  );
+  const { running, blind, now } = rows[0]!;
+  if (blind)
+    throw new PageNotSettledError('track_activities is off for a session; switch it on, or the books stay open');
   const giveUpAt = Date.now() + PATIENCE_MS;
-  while (!signal?.aborted && running.length > 0) {
-    const still = await pool.query<{ running: boolean }>(STILL_RUNNING, [running]);
+  while (!signal?.aborted) {
+    const still = await pool.query<{ running: boolean }>(STILL_RUNNING, [running, now]);
     if (!still.rows[0]!.running) return;
     if (Date.now() > giveUpAt) {
       throw new PageNotSettledError(

@@ -1,14 +1,14 @@
 import type { ConsumeMessage } from 'amqplib';
 import { BOOKS_ANSWER, booksAnswer, CHUNK_END, chunkEnd, type BooksAnswer, type ChunkEnd } from '../books/protocol.js';
-import { decode, UnreadableMessageError } from '../cloud-event.js';
+import { decode, UnreadableMessageError, type UnreadableEvent } from '../cloud-event.js';
 import type { Item } from './item.js';
 
 /** A message of the queue and what is in it. */
 export interface Delivery {
   message: ConsumeMessage;
   items: Item[];
-  /** Why it cannot be read, if so. */
-  unreadable?: string;
+  /** What of it cannot be read, and why. */
+  unreadable: UnreadableEvent[];
   /** An owner's answer about the books. */
   answer?: BooksAnswer;
   chunkEnd?: ChunkEnd;
@@ -44,14 +44,18 @@ export function takeDeliveries(
 
 function read(message: ConsumeMessage, isLogged: (source: string) => boolean, dead: string): Delivery {
   const givenUp = message.fields.exchange === dead;
-  const delivery: Delivery = { message, items: [], givenUp, suspect: !givenUp && isSuspect(message) };
+  const delivery: Delivery = { message, items: [], unreadable: [], givenUp, suspect: !givenUp && isSuspect(message) };
   try {
     const control = readControl(message);
     if (control) return { ...delivery, ...control, suspect: false };
-    return { ...delivery, items: decode(message, isLogged).map((envelope) => ({ envelope })) };
+    for (const event of decode(message, isLogged)) {
+      if ('reason' in event) delivery.unreadable.push(event);
+      else delivery.items.push({ envelope: event });
+    }
+    return delivery;
   } catch (error) {
     // Whatever it is: the message must not stop those behind it.
-    return { ...delivery, unreadable: (error as Error).message };
+    return { ...delivery, unreadable: [{ reason: (error as Error).message, content: message.content }] };
   }
 }
 

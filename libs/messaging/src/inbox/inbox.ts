@@ -19,6 +19,7 @@ import { CrashGuard } from './crash-guard.js';
 import { takeDeliveries, type Delivery } from './delivery.js';
 import { forgetOld } from './foreign-events.js';
 import { describe, type Failure, type Item } from './item.js';
+import type { UnreadableEvent } from '../cloud-event.js';
 import { admitReactions, UndeclaredReactionError } from './new-reactions.js';
 import { ParkedWorker } from './parked-worker.js';
 import { parkUnreadable } from './parked-events.js';
@@ -191,7 +192,7 @@ export class Inbox {
 
   async #apply(deliveries: readonly Delivery[]): Promise<void> {
     for (const { message, unreadable } of deliveries) {
-      if (unreadable !== undefined) await this.#setAside(message, unreadable);
+      for (const event of unreadable) await this.#setAside(message, event);
     }
     const [first] = deliveries;
     if (first?.suspect) return this.#guard.applyOneByOne(first.items);
@@ -211,7 +212,7 @@ export class Inbox {
     this.#batchSize = Math.max(1, Math.min(MAX_BATCH, 2 * this.#batchSize, fitting));
   }
 
-  async #setAside({ content, properties, fields }: ConsumeMessage, reason: string): Promise<void> {
+  async #setAside({ properties, fields }: ConsumeMessage, { content, reason }: UnreadableEvent): Promise<void> {
     this.#logger.error(`a message from "${fields.exchange}" (${fields.routingKey}) is set aside: ${reason}`);
     const about = { exchange: fields.exchange, routingKey: fields.routingKey, ...properties };
     await parkUnreadable(this.options.pool, this.#names.inbox, { content, headers: about, reason });

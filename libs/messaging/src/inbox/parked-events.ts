@@ -40,7 +40,7 @@ order by 2, 3, 4, 5, 6 on conflict do nothing`;
 
 const PARK_AGAIN = `
 update messaging.parked_events p
-set state = r.state, attempts = r.attempts, claimed_at = null, error = coalesce(r.error, p.error),
+set state = r.state, attempts = r.attempts, claimed_at = null, crashes = 0, error = coalesce(r.error, p.error),
     due_at = coalesce(now() + make_interval(secs => r.due_in), 'infinity')
 from json_to_recordset($1) as r (id bigint, state text, attempts integer, due_in double precision, error text)
 where p.id = r.id`;
@@ -64,7 +64,14 @@ using unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[]) u (so
 where p.inbox = $1 and p.source = u.source and p.epoch = u.epoch and p.aggregate = u.aggregate and p.subject = u.subject
   and p.sequence <= u.last`;
 
-/** Removes what went through: of logged events every copy, of foreign events those in `items`. */
+// Whoever opens the way wakes the one that waited for it.
+const WAKE = `
+update messaging.parked_events p set due_at = now()
+from unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[]) u (source, epoch, aggregate, subject, last)
+where p.inbox = $1 and p.source = u.source and p.epoch = u.epoch and p.aggregate = u.aggregate and p.subject = u.subject
+  and p.sequence = u.last + 1 and p.state = 'waiting'`;
+
+/** Removes what went through: of logged events every copy, of foreign events those in `items`; wakes the successors. */
 export async function unpark(
   tx: OpenTransaction,
   inbox: string,
@@ -72,16 +79,17 @@ export async function unpark(
   items: readonly Item[],
 ): Promise<void> {
   const foreign = items.flatMap(({ envelope, parked }) => (envelope.kind === 'foreign' && parked ? [parked.id] : []));
+  const streams = [
+    inbox,
+    passed.map(({ source }) => source),
+    passed.map(({ epoch }) => epoch),
+    passed.map(({ aggregate }) => aggregate),
+    passed.map(({ subject }) => subject),
+    passed.map(({ last }) => last),
+  ];
   await Promise.all([
-    passed.length > 0 &&
-      tx.query(UNPARK, [
-        inbox,
-        passed.map(({ source }) => source),
-        passed.map(({ epoch }) => epoch),
-        passed.map(({ aggregate }) => aggregate),
-        passed.map(({ subject }) => subject),
-        passed.map(({ last }) => last),
-      ]),
+    passed.length > 0 && tx.query(UNPARK, streams),
+    passed.length > 0 && tx.query(WAKE, streams),
     foreign.length > 0 && tx.query('delete from messaging.parked_events where id = any($1::bigint[])', [foreign]),
   ]);
 }
@@ -94,7 +102,7 @@ export async function parkUnreadable(
 ): Promise<void> {
   await db.query(
     `insert into messaging.parked_events (inbox, state, error, body, headers, due_at)
-     values ($1, 'dead', $2, $3, $4, 'infinity')`,
+     values ($1, 'dead', $2, $3, $4, 'infinity') on conflict do nothing`,
     [inbox, message.reason, message.content, JSON.stringify(message.headers)],
   );
 }
@@ -122,12 +130,12 @@ function toRow({ item, failure }: Parking): ParkedRow {
 }
 
 function dueIn({ state, counts }: Failure, attempts: number): number | null {
-  if (state === 'dead' || state === 'incompatible') return null;
+  if (state === 'slow') return 0;
   if (state === 'retry') return counts ? (retryDelay(attempts) ?? null) : 1;
-  return 0;
+  return null; // until its predecessor is through, the service is updated, or somebody decides
 }
 
 function withoutKind(envelope: Envelope): object {
-  const { kind: _kind, ...rest } = envelope;
+  const { kind: _kind, problem: _problem, ...rest } = envelope;
   return rest;
 }

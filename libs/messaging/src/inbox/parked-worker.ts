@@ -17,10 +17,9 @@ const FOUND = 40;
 /** Events of one stream in one transaction. */
 const RUN = 100;
 const LIMIT_MS = 30_000;
-/** A claim that is older belongs to a process that died. */
-const CLAIM_SECONDS = 60;
-const UNCLAIM = `
-update messaging.parked_events set attempts = attempts - 1, claimed_at = null, due_at = now() + interval '1 s' where id = $1`;
+/** A claim that is not renewed for this long belongs to a process that died. */
+const CLAIM_SECONDS = 6;
+const RENEW_MS = 2_000;
 /** An event with which that many processes died is not tried again by itself. */
 const MAX_CRASHES = 3;
 
@@ -53,15 +52,15 @@ const isPaused = (type: string) => `exists (
   select from messaging.pauses z where z.scope = 'inbox:' || $1 or z.scope in (
     select 'reaction:' || r.reaction from messaging.reactions r where r.inbox = $1 and r.type = ${type}))`;
 
-// What waits for its time is at the head of its stream, because the gate let it come so far.
+// What is due is at the head of its stream: the gate let it come so far, or its predecessor woke it.
 const DUE = `
 select id, source, epoch, aggregate, subject, sequence from messaging.parked_events p
-where inbox = $1 and state in ('retry', 'slow', 'incompatible') and due_at <= now() and not ${isHeld('p')}
-  and not ${isPaused('p.type')}
+where inbox = $1 and state <> 'dead' and due_at <= now() and not ${isHeld('p')} and not ${isPaused('p.type')}
 order by due_at limit $2`;
 
-// The first parked event of each stream (a loose index scan: cost follows the parked streams, not their events), if it
-// only waited for its predecessor and that one is through by now.
+// The safety net, by state: the first parked event of each stream (a loose index scan: cost follows the parked streams,
+// not their events), if its predecessor is through and nobody woke it – both happened in the same moment, or its log was
+// held, or its reaction was paused.
 const WAITING = `
 with recursive head as (
   (select id, source, epoch, aggregate, subject, sequence, state, due_at, type from messaging.parked_events
@@ -77,17 +76,26 @@ select h.id, h.source, h.epoch, h.aggregate, h.subject, h.sequence, h.sequence <
 left join messaging.inbox_streams s
   on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
 where (h.sequence <= s.last_sequence
-       or h.state = 'waiting' and h.due_at <= now() and h.sequence = coalesce(s.last_sequence, 0) + 1)
+       or h.state = 'waiting' and h.due_at = 'infinity' and h.sequence = coalesce(s.last_sequence, 0) + 1)
   and not ${isHeld('h')} and not ${isPaused('h.type')}
 limit $2`;
 
 // Committed before the reaction runs: an event that kills the process has used up an attempt.
 const CLAIM = `
 update messaging.parked_events
-set attempts = attempts + 1, due_at = now() + make_interval(secs => $2), claimed_at = now(),
+set attempts = attempts + 1, due_at = now() + make_interval(secs => $2), claimed_at = clock_timestamp(),
     crashes = crashes + (claimed_at is not null)::integer
-where id = (select id from messaging.parked_events where id = $1 and due_at <= now() for update skip locked)
-returning crashes`;
+where id = (select id from messaging.parked_events
+            where id = $1 and (due_at <= now() or due_at = 'infinity' and state = 'waiting') for update skip locked)
+returning crashes, claimed_at::text as claim`;
+const RENEW = `
+update messaging.parked_events set due_at = now() + make_interval(secs => $3)
+from unnest($1::bigint[], $2::text[]) mine (id, claim)
+where parked_events.id = mine.id and claimed_at = mine.claim::timestamptz`;
+const UNCLAIM = `
+update messaging.parked_events set attempts = attempts - 1, claimed_at = null, due_at = now() + interval '1 s'
+from unnest($1::bigint[], $2::text[]) mine (id, claim)
+where parked_events.id = mine.id and claimed_at = mine.claim::timestamptz`;
 
 const DROP = `
 delete from messaging.parked_events p using messaging.inbox_streams s
@@ -108,6 +116,9 @@ export class ParkedWorker {
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
   #lookAt = 0;
+  /** Parked events that are being worked on, and the claims on them. */
+  readonly #claims = new Map<string, string>();
+  readonly #unfinished = new Map<string, string>();
 
   constructor(
     private readonly inbox: string,
@@ -125,6 +136,16 @@ export class ParkedWorker {
   }
 
   async #run(): Promise<void> {
+    const renewal = setInterval(() => this.#renew(), RENEW_MS);
+    try {
+      await this.#poll();
+      await this.#giveBack().catch(() => {});
+    } finally {
+      clearInterval(renewal);
+    }
+  }
+
+  async #poll(): Promise<void> {
     await this.#tryIncompatibleAgain();
     for (let failures = 0; !this.#stopping.signal.aborted;) {
       try {
@@ -159,6 +180,7 @@ export class ParkedWorker {
   }
 
   async #round(): Promise<number> {
+    await this.#giveBack();
     const { rows: due } = await this.pool.query<HeadRow>(DUE, [this.inbox, FOUND]);
     const heads = [...due, ...(await this.#waiting())];
     let worked = 0;
@@ -187,9 +209,22 @@ export class ParkedWorker {
   }
 
   async #work(head: HeadRow): Promise<boolean> {
-    const claimed = await this.pool.query<{ crashes: number }>(CLAIM, [head.id, CLAIM_SECONDS]);
+    const claimed = await this.pool.query<{ crashes: number; claim: string }>(CLAIM, [head.id, CLAIM_SECONDS]);
     if (claimed.rowCount === 0) return false; // another process has it
-    const { crashes } = claimed.rows[0]!;
+    const { crashes, claim } = claimed.rows[0]!;
+    this.#claims.set(head.id, claim);
+    try {
+      await this.#apply(head, crashes);
+    } catch (error) {
+      this.#unfinished.set(head.id, claim); // not its fault
+      throw error;
+    } finally {
+      this.#claims.delete(head.id);
+    }
+    return true;
+  }
+
+  async #apply(head: HeadRow, crashes: number): Promise<void> {
     const { rows } =
       head.sequence === null
         ? await this.pool.query<ParkedRow>(SINGLE, [head.id])
@@ -202,19 +237,27 @@ export class ParkedWorker {
             RUN,
           ]);
     const items = contiguous(rows).map((row) => toItem(row, row.id === head.id));
-    if (items.length === 0) return false; // an operator was faster
     const failures = new Map<Item, Failure>();
-    if (crashes >= MAX_CRASHES) {
+    const claimed = items.find(({ parked }) => parked!.id === head.id);
+    if (claimed && crashes >= MAX_CRASHES) {
       const error = `${crashes} processes died while they applied this event`;
-      failures.set(items[0]!, { state: 'dead', error, counts: true });
+      failures.set(claimed, { state: 'dead', error, counts: true });
     }
-    try {
-      await this.applier.apply(items, LIMIT_MS, failures);
-    } catch (error) {
-      await this.pool.query(UNCLAIM, [head.id]).catch(() => {}); // not its fault; without a database it counts as a crash
-      throw error;
-    }
-    return true;
+    if (items.length > 0) await this.applier.apply(items, LIMIT_MS, failures);
+  }
+
+  /** Gives back what a lost connection has left claimed; it does not count as an attempt. */
+  async #giveBack(): Promise<void> {
+    if (this.#unfinished.size === 0) return;
+    await this.pool.query(UNCLAIM, [[...this.#unfinished.keys()], [...this.#unfinished.values()]]);
+    this.#unfinished.clear();
+  }
+
+  /** A claim lasts as long as its process lives, and a little longer. */
+  #renew(): void {
+    if (this.#claims.size === 0) return;
+    const mine = [[...this.#claims.keys()], [...this.#claims.values()], CLAIM_SECONDS];
+    this.pool.query(RENEW, mine).catch(() => {}); // without a database nobody else can claim it either
   }
 }
 

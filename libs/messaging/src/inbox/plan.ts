@@ -82,6 +82,10 @@ function isNew(plan: Plan, item: Item, fresh: ReadonlySet<Envelope>): boolean {
 
 /** Where it goes, or why it cannot go there now. */
 function fateOf({ envelope }: Item, router: Router): Failure | Exclude<Route, NotNow> {
+  if (envelope.problem !== undefined) {
+    logger.error(`${envelope.type} ${envelope.id} is set aside, its stream is held: ${envelope.problem}`);
+    return { state: 'dead', error: envelope.problem, counts: false };
+  }
   const route = router.route(envelope);
   if (route.kind === 'paused') {
     return { state: envelope.kind === 'logged' ? 'waiting' : 'retry', error: route.error, counts: false };

@@ -8,6 +8,7 @@ import { select } from './operation.js';
 import { COUNTED, outboxSize } from './outbox-status.js';
 import { parkedByState } from './overview.js';
 import { OperationsDatabase, Pauses } from './pauses.js';
+import { timersStatus } from './timers-status.js';
 
 const TIMEOUT_MS = 1_500;
 /** Several gauges of one scrape share one look. */
@@ -15,6 +16,7 @@ const FRESH_MS = 500;
 interface Look {
   outbox: { pending: number; age: number };
   unpublishable: number;
+  timers: { overdue: number; failed: number };
   parked: { state: string; events: number; oldest: Date | null }[];
 }
 
@@ -57,6 +59,12 @@ gauge(
   [],
   async (it) => [[{}, (await it.look()).outbox.age]],
 );
+gauge('timers_overdue', `Timers that should have fired by now; counted up to ${COUNTED}.`, [], async (it) => [
+  [{}, (await it.look()).timers.overdue],
+]);
+gauge('timers_failed', 'Timers whose event cannot be recorded.', [], async (it) => [
+  [{}, (await it.look()).timers.failed],
+]);
 gauge('outbox_unpublishable_events', 'Events that the broker refuses; each holds its stream.', [], async (it) => [
   [{}, (await it.look()).unpublishable],
 ]);
@@ -116,16 +124,17 @@ export class MetricsCollector implements OnModuleDestroy {
   }
 
   async #read(): Promise<Look> {
-    const [outbox, unpublishable, parked] = await Promise.all([
+    const [outbox, unpublishable, timers, parked] = await Promise.all([
       outboxSize(this.database),
       select<{ n: number }>(
         this.database,
         'select count(*)::int as n from (select from messaging.unpublishable limit 10000) u',
       ),
+      timersStatus(this.database),
       parkedByState(this.database),
     ]);
     const age = secondsSince(outbox.oldestAt);
-    return { outbox: { pending: outbox.pending, age }, unpublishable: unpublishable[0]!.n, parked };
+    return { outbox: { pending: outbox.pending, age }, unpublishable: unpublishable[0]!.n, timers, parked };
   }
 }
 

@@ -45,7 +45,7 @@ describe('metrics', () => {
     await eventually(async () => expect(await shop.parked()).toHaveLength(1));
     expect((await value(`inbox_applied_total{${REGISTERED}}`)) ?? 0).toBe(before);
     expect(await value('reaction_failures_total{reaction="GreetUser"}')).toBeGreaterThan(failed);
-    expect(await value('parked_events{state="retry"}')).toBe(1);
+    await eventually(async () => expect(await value('parked_events{state="retry"}')).toBe(1));
     expect(await value('parked_events{state="dead"}')).toBe(0);
     await eventually(async () => expect(await value('parked_oldest_age_seconds')).toBeGreaterThan(0.5));
   });
@@ -61,7 +61,7 @@ describe('metrics', () => {
          from messaging.log, generate_series(1, 3) n returning position)
        insert into messaging.outbox (position, bytes) select position, 1 from event`,
     );
-    expect(await value('outbox_pending_events')).toBe(3);
+    await eventually(async () => expect(await value('outbox_pending_events')).toBe(3));
     expect(await value('outbox_oldest_pending_age_seconds')).toBeGreaterThan(59);
     expect(await value('paused{scope="relay"}')).toBe(1);
     const before = {

@@ -102,9 +102,3 @@ export async function select<Row extends object>(
   const { rows } = await database.read.executeQuery<Row>(CompiledQuery.raw(sql, [...values]));
   return rows;
 }
-
-/** Whether the service has this table: an older version of it may not. */
-export async function hasTable(database: Database, name: string): Promise<boolean> {
-  const [row] = await select<{ found: boolean }>(database, 'select to_regclass($1) is not null as found', [name]);
-  return row!.found;
-}

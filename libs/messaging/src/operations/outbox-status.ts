@@ -1,5 +1,6 @@
 // How far publishing is behind. Cheap in any state: nothing here walks the log or a large outbox.
 import type { Database } from '@app/database';
+import { listUnpublishable, type Unpublishable } from '../outbox/unpublishable.js';
 import { select } from './operation.js';
 
 /** What the active relay has locked. */
@@ -18,15 +19,6 @@ export interface OutboxStatus {
   /** Events that the broker refuses; the first of each stream, its successors wait behind it. */
   unpublishable: Unpublishable[];
   relay: ActiveRelay | null;
-}
-
-export interface Unpublishable {
-  position: number;
-  type: string;
-  subject: string;
-  sequence: number;
-  error: string;
-  since: Date;
 }
 
 /** The process that publishes. */
@@ -68,11 +60,7 @@ export async function outboxStatus(database: Database): Promise<OutboxStatus> {
       `select coalesce(sum(bytes), 0)::float8 as bytes, count(*)::int as n
        from (select bytes from messaging.outbox order by position limit ${COUNTED}) o`,
     ),
-    select<Unpublishable>(
-      database,
-      `select u.position::float8 as position, e.type, e.subject, e.sequence::float8 as sequence, u.error, u.since
-       from messaging.unpublishable u join messaging.events e using (position) order by u.position limit 100`,
-    ),
+    database.transaction((tx) => listUnpublishable(tx)),
     activeRelay(database),
   ]);
   const { bytes: counted, n } = bytes[0]!;

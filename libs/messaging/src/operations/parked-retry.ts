@@ -122,7 +122,10 @@ async function decodeAgain(database: Database, event: ParkedDetails, options: Ac
   const properties = (event.headers ?? {}) as Parameters<typeof decode>[0]['properties'];
   let envelopes: Envelope[];
   try {
-    envelopes = decode({ content: event.raw!, properties }, (source) => logged.has(source));
+    envelopes = decode({ content: event.raw!, properties }, (source) => logged.has(source)).map((read) => {
+      if ('reason' in read) throw new UnreadableMessageError(read.reason);
+      return read;
+    });
   } catch (error) {
     if (!(error instanceof UnreadableMessageError)) throw error;
     throw new OperationError(

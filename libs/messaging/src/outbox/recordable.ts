@@ -1,7 +1,7 @@
 // What may be recorded, and what is written down of it.
 import { currentContext } from '@app/context';
 import { contractOf } from '@app/contracts';
-import { MAX_EVENT_BYTES } from '../cloud-event.js';
+import { MAX_EVENT_BYTES, unfitness } from '../cloud-event.js';
 
 /** The envelope around `data` on the wire, generously. */
 export const ENVELOPE_BYTES = 2048;
@@ -31,7 +31,8 @@ export interface Recordable {
 /**
  * Checks that `service` may record `event`.
  *
- * @throws {@link EventRefusedError} if it belongs to another service, has no subject or is larger than 256 KiB
+ * @throws {@link EventRefusedError} if it belongs to another service, has no subject, is larger than 256 KiB, nested too
+ *   deep or has keys such as `__proto__`
  */
 export function recordable(service: string, event: object): Recordable {
   const { type, owner, aggregate, subject: subjectField } = contractOf(event);
@@ -42,6 +43,8 @@ export function recordable(service: string, event: object): Recordable {
   if (typeof subject !== 'string' || subject.length === 0 || subject.length > 200) {
     throw new EventRefusedError(`${type}: "${subjectField}" must be a text of 1–200 characters, it names the stream`);
   }
+  const problem = unfitness(event);
+  if (problem) throw new EventRefusedError(`${type}: ${problem}; no subscriber would take it`);
   const data = JSON.stringify(event);
   const bytes = Buffer.byteLength(data) + ENVELOPE_BYTES;
   if (bytes > MAX_EVENT_BYTES) {

@@ -168,6 +168,7 @@ export class Sender {
     try {
       await setAside(this.pool, position, message);
       this.#counts.unpublishable++;
+      this.link.proven(); // that was the trouble
       this.#refusals.delete(position);
       this.#logger.error(`${type} of "${subject}" is set aside, its stream is held until you release it: ${message}`);
     } catch (error) {

@@ -37,7 +37,7 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
   #status: LinkStatus = { state: 'connecting', reason: 'not connected yet' };
   #connection: BrokerConnection | undefined;
   #channel: C | undefined;
-  #proven = false;
+  #failures = 0;
   #running: Promise<void> | undefined;
 
   constructor(private readonly options: LinkOptions<C>) {
@@ -77,21 +77,19 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
 
   /** The link does what it is for: the next delay is short, however soon it breaks. */
   proven(): void {
-    this.#proven = true;
+    this.#failures = 0;
   }
 
   async #keepAlive(): Promise<void> {
     const { urls, service, purpose } = this.options;
-    let failures = 0;
     for (let life = 0; !this.#stopping.signal.aborted; life++) {
       const since = Date.now();
-      this.#proven = false;
       const reason = await this.#live(urls[life % urls.length]!, `${BrokerLink.tag(service)} ${purpose}`);
       if (this.#stopping.signal.aborted) break;
       this.#become({ state: 'connecting', reason });
-      failures = this.#proven || Date.now() - since > HEALTHY_AFTER_MS ? 0 : failures + 1;
+      if (Date.now() - since > HEALTHY_AFTER_MS) this.#failures = 0;
       // Every node of a cluster gets its turn before the delay grows.
-      await backOff(Math.floor(failures / urls.length), { signal: this.#stopping.signal });
+      await backOff(Math.floor(this.#failures++ / urls.length), { signal: this.#stopping.signal });
     }
   }
 

@@ -5,13 +5,20 @@ import { OperationError } from '../operation.js';
 import { brokerCommands } from './broker-commands.js';
 import { DeclinedError, UsageError, type Command, type Context } from './command.js';
 import { groupOf, helpOf, overviewOf } from './help.js';
+import { outboxCommands } from './outbox-commands.js';
 import { parkedCommands } from './parked-commands.js';
 import { parse, type Parsed } from './parse.js';
 import { statusCommands } from './status-commands.js';
 import { stopCommands } from './stop-commands.js';
 import { findSurroundings, pick, type KnownService, type Surroundings } from './surroundings.js';
 
-export const COMMANDS: readonly Command[] = [...statusCommands, ...parkedCommands, ...stopCommands, ...brokerCommands];
+export const COMMANDS: readonly Command[] = [
+  ...statusCommands,
+  ...outboxCommands,
+  ...parkedCommands,
+  ...stopCommands,
+  ...brokerCommands,
+];
 
 /** How the command line meets the world. */
 export interface Terminal {

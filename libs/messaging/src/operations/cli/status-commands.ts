@@ -1,10 +1,9 @@
 import { accounts, compare, ownersPages, requestReplay, type Account, type Page } from '../books-status.js';
-import { outboxStatus } from '../outbox-status.js';
-import { timersStatus } from '../timers-status.js';
 import { overview } from '../overview.js';
 import { ownerOf } from '../../options.js';
 import type { Command, Context } from './command.js';
-import { age, bytes, due, fields, plural, table } from './table.js';
+import { pendingEvents } from './outbox-commands.js';
+import { age, fields, plural, table } from './table.js';
 
 const status: Command = {
   name: 'status',
@@ -14,57 +13,13 @@ const status: Command = {
     const it = await overview(database);
     const parked = Object.entries(it.parked).filter(([, count]) => count > 0);
     const text = fields({
-      Outbox: `${count(it.outbox)}${it.outbox.oldestAt ? `, the oldest ${age(it.outbox.oldestAt)} ago` : ''}`,
+      Outbox: `${pendingEvents(it.outbox)}${it.outbox.oldestAt ? `, the oldest ${age(it.outbox.oldestAt)} ago` : ''}`,
       Parked: parked.length > 0 ? parked.map(([state, n]) => `${n} ${state}`).join(', ') : 'nothing',
       Held: it.holds.map(({ source, reason }) => `${source}: ${reason}`).join('; '),
       Paused: it.pauses.map(({ scope, reason }) => `${scope} (${reason})`).join(', '),
       Log: `position ${it.log.position}, epoch ${it.log.epoch}`,
     });
     return { json: it, text };
-  },
-};
-
-const count = ({ pending, exact }: { pending: number; exact: boolean }) =>
-  `${exact ? '' : 'at most '}${plural(pending, 'event')} pending`;
-
-const outbox: Command = {
-  name: 'outbox status',
-  summary: 'what waits to be published, since when, why, and which process publishes',
-  scope: 'each',
-  async run({ database }) {
-    const it = await outboxStatus(database);
-    const refused = table(it.unpublishable, [
-      { title: 'POSITION', of: ({ position }) => position, right: true },
-      { title: 'EVENT', of: ({ type }) => type, shrinks: true },
-      { title: 'SUBJECT', of: ({ subject }) => subject, shrinks: true },
-      { title: 'AGE', of: ({ since }) => age(since) },
-      { title: 'ERROR', of: ({ error }) => error, shrinks: true },
-    ]);
-    const text = fields({
-      Pending: `${count(it)}, ${it.exact ? '' : 'about '}${bytes(it.bytes)}`,
-      Oldest: it.oldestAt ? `${age(it.oldestAt)} ago` : '–',
-      'Active relay': it.relay ? `${it.relay.name}, from ${it.relay.address}, for ${age(it.relay.since)}` : 'none',
-      Unpublishable: it.unpublishable.length,
-    });
-    return { json: it, text: it.unpublishable.length > 0 ? `${text}\n\n${refused}` : text };
-  },
-};
-
-const timers: Command = {
-  name: 'timers status',
-  summary: 'events that are to be recorded later',
-  scope: 'each',
-  async run({ database }) {
-    const it = await timersStatus(database);
-    if (!it) return { json: { timers: null }, text: 'This service has no timers.' };
-    const { pending, exact, overdue, failed, nextAt } = it;
-    const text = fields({
-      Pending: `${exact ? '' : 'more than '}${plural(pending, 'timer')}`,
-      Next: nextAt ? (nextAt.getTime() < Date.now() ? `${age(nextAt)} overdue` : due(nextAt)) : '–',
-      Overdue: overdue,
-      Failed: failed,
-    });
-    return { json: { timers: it }, text };
   },
 };
 
@@ -136,4 +91,4 @@ const replay: Command = {
   },
 };
 
-export const statusCommands: Command[] = [status, outbox, timers, books, replay];
+export const statusCommands: Command[] = [status, books, replay];
