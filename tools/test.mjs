@@ -20,7 +20,7 @@ types, builds both services and runs all tests. Arguments go to Jest: npm test -
 
 const count = { passed: 0, failed: 0, skipped: 0 };
 
-stopOnSignals();
+stopOnSignals({ code: 130, farewell: 'The tests were interrupted.' });
 try {
   const args = process.argv.slice(2);
   if (args.includes('--help')) process.stdout.write(help);

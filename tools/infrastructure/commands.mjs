@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { tellGuardian } from './guard.mjs';
+import { signalProcess } from './signals.mjs';
 
-/** @type {Set<{ end: Promise<unknown>, kill: () => void }>} what is running */
+/** @type {Set<{ end: Promise<unknown>, interrupt: () => void }>} what is running */
 const commands = new Set();
 
 /**
@@ -28,35 +29,35 @@ export function readLines(stream, onLine) {
  * @returns {Promise<{ stdout: string, stderr: string, code: number }>} code 127 if it cannot be started, 124 if it took too long
  */
 export function run(command, args, { timeoutMs, onLine, mustFinish = false, ...options } = {}) {
-  const child = spawn(command, args, { ...options, detached: mustFinish, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command, args, { ...options, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const { pid = 0 } = child; // none if it could not be started
+  const kill = (/** @type {NodeJS.Signals} */ signal) => pid && signalProcess({ pid, group: true }, signal);
   let stdout = '';
   let stderr = '';
-  let late = false;
+  let isLate = false;
   child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text) => (stderr += text));
   if (onLine) for (const stream of [child.stdout, child.stderr]) readLines(stream, onLine);
-  const timer = timeoutMs && setTimeout(() => ((late = true), child.kill('SIGKILL')), timeoutMs);
+  const timer = timeoutMs && setTimeout(() => ((isLate = true), kill('SIGKILL')), timeoutMs);
   /** @type {Promise<{ stdout: string, stderr: string, code: number }>} */
   const end = new Promise((resolve) => {
     child.once('error', (error) => resolve({ stdout, stderr: error.message, code: 127 }));
-    child.once('close', (code) => resolve({ stdout, stderr, code: late ? 124 : (code ?? 1) }));
+    child.once('close', (code) => resolve({ stdout, stderr, code: isLate ? 124 : (code ?? 1) }));
   });
-  const { pid } = child;
-  const mayBeEnded = pid !== undefined && !mustFinish;
-  if (mayBeEnded)
-    tellGuardian({ watch: { pid, isLeader: false, group: false, signal: 'SIGTERM', rank: 1, graceMs: 5000 } });
-  const entry = { end, kill: () => void (mustFinish || child.kill()) };
+  const entry = { end, interrupt: () => void (mustFinish || kill('SIGTERM')) };
   commands.add(entry);
+  const isGuarded = pid > 0 && !mustFinish;
+  if (isGuarded) tellGuardian({ watch: { pid, group: true, signal: 'SIGTERM', rank: 1, graceMs: 5000 } });
   void end.then(() => {
     clearTimeout(timer);
     commands.delete(entry);
-    if (mayBeEnded) tellGuardian({ forget: pid });
+    if (isGuarded) tellGuardian({ forget: pid });
   });
   return end;
 }
 
 /** Interrupts what may be interrupted, and waits for the end of all. */
 export async function endCommands() {
-  for (const { kill } of commands) kill();
+  for (const { interrupt } of commands) interrupt();
   await Promise.all([...commands].map(({ end }) => end));
 }

@@ -3,14 +3,18 @@ import path from 'node:path';
 import { describe } from './failure.mjs';
 import { dataDir, outsideFolders } from './outside.mjs';
 import { startPostgres } from './postgres.mjs';
-import { endRemembered, rememberProcessesIn } from './processes.mjs';
+import { endRemembered, killEverything, rememberProcessesIn } from './processes.mjs';
 import { startOwnRabbitMq } from './rabbitmq.mjs';
 import { isAlive } from './signals.mjs';
 
-/** @typedef {{ rabbitmq: Awaited<ReturnType<typeof startOwnRabbitMq>>, postgres: Awaited<ReturnType<typeof startPostgres>>, dir: string }} Servers */
+/** @typedef {{ rabbitmq: Awaited<ReturnType<typeof startOwnRabbitMq>>, postgres: Awaited<ReturnType<typeof startPostgres>> }} Servers */
 
 /** @type {Promise<Servers> | undefined} */
 let started;
+/** @type {Servers | undefined} once they are ready */
+let servers;
+
+const testDir = () => path.join(dataDir, `test-${process.pid}`);
 
 /**
  * Starts a RabbitMQ and a Postgres for this test run alone, on free ports, and tells the tests through the environment where
@@ -39,7 +43,7 @@ export async function startTestInfrastructure(log = () => {}) {
 /** @param {(line: string) => void} log */
 async function start(log) {
   await removeWhatKilledRunsLeft();
-  const dir = path.join(dataDir, `test-${process.pid}`);
+  const dir = testDir();
   mkdirSync(dir, { recursive: true });
   rememberProcessesIn(path.join(dir, 'running.json'));
   const [rabbitmq, postgres] = await Promise.all([
@@ -51,18 +55,21 @@ async function start(log) {
     }),
     startPostgres({ dataDir: path.join(dir, 'postgres'), port: 0, log }),
   ]);
-  return { rabbitmq, postgres, dir };
+  servers = { rabbitmq, postgres };
+  return servers;
 }
 
 export async function stopTestInfrastructure() {
   if (!started) return;
-  const { rabbitmq, postgres, dir } = await started;
+  // servers that are still starting are not waited for
+  if (servers) await Promise.all([servers.rabbitmq.remove(), servers.postgres.remove()]);
+  else await killEverything();
   started = undefined;
-  await Promise.all([rabbitmq.remove(), postgres.remove()]);
-  rmSync(dir, { recursive: true, force: true });
+  rmSync(testDir(), { recursive: true, force: true, maxRetries: 5 });
 }
 
-async function removeWhatKilledRunsLeft() {
+/** Test runs that were killed together with their guardian. */
+export async function removeWhatKilledRunsLeft() {
   for (const place of [dataDir, ...outsideFolders()].filter((folder) => existsSync(folder))) {
     for (const name of readdirSync(place)) {
       const pid = /^test-(\d+)(?:-|$)/.exec(name)?.[1];

@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 import { isAlive, signalProcess } from './signals.mjs';
 
 /**
- * `isLeader`: it has a process group of its own; `group`: the signal is for all of that group.
- * @typedef {{ pid: number, isLeader: boolean, group: boolean, signal: NodeJS.Signals, rank: number, graceMs: number }} Ward
+ * A process that leads a group of its own; with `group`, the signal is for all of that group.
+ * @typedef {{ pid: number, group: boolean, signal: NodeJS.Signals, rank: number, graceMs: number }} Ward
  */
 
 /** @type {Map<number, Ward>} */
@@ -29,5 +29,5 @@ async function end(ward) {
     if (Date.now() > deadline) break;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  signalProcess({ pid: ward.pid, group: ward.isLeader }, 'SIGKILL'); // it, or stragglers of its group
+  signalProcess({ pid: ward.pid, group: true }, 'SIGKILL'); // it, or stragglers of its group
 }

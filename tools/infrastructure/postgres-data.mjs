@@ -106,7 +106,7 @@ async function stopLeftover({ dir }, log) {
 
 /** @param {string} output */
 export function reason(output) {
-  if (/no space left/i.test(output)) return 'the disk is full.';
+  if (/no space left|check free disk space/i.test(output)) return 'the disk is full.';
   if (/permission denied/i.test(output))
     return `no permission. Are its files owned by another user?\n${lastLines(output)}`;
   if (/could not bind/i.test(output)) return 'its port was taken meanwhile. Start again.';

@@ -99,7 +99,7 @@ export async function startProcess(command, args, options = {}) {
   const pid = /** @type {number} */ (child.pid);
   if (onLine) for (const stream of [child.stdout, child.stderr]) readLines(/** @type {any} */ (stream), onLine);
   /** @type {import('./guardian.mjs').Ward} */
-  const ward = { pid, isLeader: true, group: stopGroup, signal: stopSignal, rank, graceMs: 15_000 };
+  const ward = { pid, group: stopGroup, signal: stopSignal, rank, graceMs: 15_000 };
   tellGuardian({ watch: ward });
 
   /** @type {Exit | undefined} */

@@ -17,7 +17,7 @@ const processList = path.join(dataDir, 'running.json');
 
 /** @param {string[]} args */
 export async function main(args) {
-  stopOnSignals();
+  stopOnSignals({ code: 0, farewell: 'The data are in .data/ for the next start.' });
   try {
     await start(args);
   } catch (error) {

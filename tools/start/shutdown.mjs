@@ -4,6 +4,7 @@ import { colour, print, endSteps } from './steps.mjs';
 /** @type {Map<number, (() => Promise<unknown>)[]>} */
 const stops = new Map(Object.values(Rank).map((rank) => [rank, []]));
 let since = 0;
+let last = { code: 0, farewell: '' };
 
 export const isStopping = () => since > 0;
 
@@ -23,10 +24,15 @@ export async function stopAll() {
   await endEverything();
 }
 
-/** Ctrl-C and the like: in good order the first time, by force the second time. */
-export function stopOnSignals() {
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
+/**
+ * Ctrl-C and the like: in good order the first time, by force the second time.
+ * @param {{ code: number, farewell: string }} how the exit code after an orderly stop, and the last words
+ */
+export function stopOnSignals(how) {
+  last = how;
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
     process.on(signal, () => void onSignal());
+  }
   stopWithNpm();
   // a closed terminal is no reason to fail: a signal comes with it
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
@@ -55,6 +61,6 @@ async function onSignal() {
   endSteps();
   print(colour('gray', '\nStopping … (Ctrl-C again: at once, by force)'));
   await stopAll();
-  print(`Stopped in ${((performance.now() - since) / 1000).toFixed(1)} s. The data are in .data/ for the next start.`);
-  process.exit(0);
+  print(`Stopped in ${((performance.now() - since) / 1000).toFixed(1)} s. ${last.farewell}`);
+  process.exit(last.code);
 }

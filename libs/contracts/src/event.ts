@@ -51,8 +51,26 @@ export class InvalidEventError extends Error {
 
 const NAME = /^(?<owner>[a-z][a-z0-9-]*)\.(?<kind>[a-z][a-z0-9-]*)\.(?<fact>[a-z][a-z0-9-]*)\.v(?<version>[1-9]\d*)$/;
 
+/** The parts of an event's name. */
+export interface EventName {
+  owner: string;
+  aggregate: string;
+  fact: string;
+  version: number;
+}
+
+// Asked for every event that passes; bounded, because anybody may send any name.
+const parsed = new Map<string, EventName | undefined>();
+
 /** The parts of an event's name, or `undefined` if it is not `<owner>.<aggregate>.<fact>.v<n>`. */
-export function parseEventType(type: string) {
+export function parseEventType(type: string): EventName | undefined {
+  if (parsed.has(type)) return parsed.get(type);
+  const name = parseName(type);
+  if (parsed.size < 1_000) parsed.set(type, name);
+  return name;
+}
+
+function parseName(type: string): EventName | undefined {
   const groups = NAME.exec(type)?.groups;
   if (!groups) return undefined;
   const { owner, kind, fact, version } = groups as Record<'owner' | 'kind' | 'fact' | 'version', string>;

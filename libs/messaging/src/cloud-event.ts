@@ -1,6 +1,7 @@
 // The envelope on the wire: CloudEvents 1.0, structured JSON, one event or a batch.
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 import { isUtf8 } from 'node:buffer';
+import { parseEventType } from '@app/contracts';
 import { z } from 'zod';
 
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json';
@@ -43,15 +44,20 @@ const shared = {
 };
 
 /** An event of a service whose log we know: it has a place in its stream and in the books. */
-const loggedEvent = z.object({
-  ...shared,
-  id: uuid,
-  subject: attribute.min(1),
-  sequence: count,
-  epoch: uuid,
-  page: count,
-  position: count,
-});
+const loggedEvent = z
+  .object({
+    ...shared,
+    id: uuid,
+    subject: attribute.min(1),
+    sequence: count,
+    epoch: uuid,
+    page: count,
+    position: count,
+  })
+  .refine(({ type, source }) => source === `/${parseEventType(type)?.owner}`, {
+    path: ['type'],
+    error: 'must be <owner>.<aggregate>.<fact>.v<n>, and the owner the source',
+  });
 const foreignEvent = z.object({ ...shared, subject: attribute.optional() });
 
 /** Why its data is not handed on, if so. */

@@ -7,7 +7,7 @@ let guardian: ChildProcess | undefined;
 
 /** Ends the process when this one was killed and could not do so itself. */
 export function guard(pid: number): void {
-  tell({ watch: { pid, isLeader: true, group: false, signal: 'SIGTERM', rank: 1, graceMs: 5000 } });
+  tell({ watch: { pid, group: false, signal: 'SIGTERM', rank: 1, graceMs: 5000 } });
 }
 
 export function forget(pid: number): void {

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Failure, describe } from '../../../tools/infrastructure/failure.mjs';
+import { removeWhatKilledRunsLeft } from '../../../tools/infrastructure/for-tests.mjs';
 import { endEverything, killEverything, rememberProcessesIn } from '../../../tools/infrastructure/processes.mjs';
 import { colour, print, step, stopSpinning } from '../../../tools/start/steps.mjs';
 import { scenarios } from '../scenarios/index.mjs';
@@ -51,6 +52,7 @@ function list(options) {
 async function run(options) {
   const selection = chosen(options);
   if (selection.length === 0) throw new Failure('No scenario has such a name.', 'See: npm run test:faults -- --list');
+  await removeWhatKilledRunsLeft();
   mkdirSync(runDir, { recursive: true });
   rememberProcessesIn(path.join(runDir, 'running.json'));
   await step('Build of the services', buildServices);

@@ -139,7 +139,11 @@ export class Service {
       this.ends.push({ code, signal, seconds: (Date.now() - started) / 1000 });
       if (this.#wanted) await sleep(RESTART_AFTER_MS);
       if (!this.#wanted) return;
-      await this.#spawn({});
+      try {
+        await this.#spawn({});
+      } catch {
+        return; // the whole run is being stopped
+      }
     }
   }
 }

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { run } from '../../../tools/infrastructure/commands.mjs';
 import { dataDir, projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { freePort } from '../../../tools/infrastructure/ports.mjs';
@@ -45,6 +46,8 @@ export class Trial {
   exempt = new Map();
   /** Effects of events that exist no more, as `service id`. @type {Set<string>} */
   allowed = new Set();
+  /** Types of events that nobody reacts to. @type {string[]} */
+  unheard = [];
   /** Events that nobody can hear any more. */
   missing = 0;
   /** The run is being judged; nothing waits any longer. */
@@ -278,6 +281,43 @@ export class Trial {
     });
     if (code !== 0 && code !== 4) throw new Error(`events ${words.join(' ')}: code ${code}: ${stderr || stdout}`);
     return JSON.parse(stdout);
+  }
+
+  /**
+   * Looks again and again, ten times a second.
+   * @param {string} name of the service
+   * @param {string} sql
+   * @returns {{ seen: Set<string>, most: number, stop: () => void }} `seen`: every row there was; `most`: rows at a time
+   */
+  sample(name, sql) {
+    const sampler = { seen: new Set(), most: 0, stop: () => clearInterval(timer) };
+    const look = async () => {
+      const rows = await this.rows(name, sql);
+      for (const row of rows) sampler.seen.add(JSON.stringify(row));
+      sampler.most = Math.max(sampler.most, rows.length);
+    };
+    const timer = setInterval(() => void look().catch(() => {}), 100);
+    this.cleanUps.push(() => sampler.stop());
+    return sampler;
+  }
+
+  /**
+   * Begins a transaction and keeps it open.
+   * @param {string} name of the service
+   * @param {string} sql
+   * @returns {Promise<() => Promise<void>>} ends it
+   */
+  async hold(name, sql) {
+    const client = new pg.Client({ connectionString: this.databaseUrls[name], application_name: 'checker' });
+    client.on('error', () => {});
+    await client.connect();
+    await client.query(`begin; ${sql}`);
+    const end = async () => {
+      await client.query('rollback').catch(() => {});
+      await client.end().catch(() => {});
+    };
+    this.cleanUps.push(end);
+    return end;
   }
 
   async cleanUp() {

@@ -27,6 +27,7 @@ const GAPS = 500;
 const CHUNK_POSITIONS = 5_000;
 /** A chunk that does not come within this time is asked for again, later and later. */
 const CHUNK_TIMEOUT_MS = 10_000;
+const MAX_REQUESTS = 5;
 
 interface Pull {
   owner: string;
@@ -67,14 +68,15 @@ export class Books {
     return pull !== undefined && pull.request.upTo - pull.request.after > CHUNK_POSITIONS;
   }
 
-  /** Pulls what is known to be missing, and asks every owner for its books, unless another process has just done so. */
+  /** A new connection: what is under way may be answered to another process. */
+  reset(): void {
+    this.#pulls.clear();
+  }
+
+  /** Asks every owner for its books, unless another process of this service has just done so. */
   async look(now = false): Promise<void> {
     this.#askAgain();
-    for (const owner of this.#owners) {
-      if (!(await this.#isMyTurn(owner, now))) continue;
-      await this.#close(namesOf(owner).source);
-      await this.#ask(owner);
-    }
+    for (const owner of this.#owners) if (await this.#isMyTurn(owner, now)) await this.#ask(owner);
   }
 
   /** The owner's books have come. */
@@ -111,7 +113,10 @@ export class Books {
     replayed.labels(source).inc(reached - pull.request.after);
     pull.request.after = reached;
     pull.attempts = 0;
-    if (reached < pull.request.upTo) return this.#request(pull);
+    if (reached < pull.request.upTo) {
+      this.#request(pull);
+      return;
+    }
     this.#pulls.delete(key);
     this.#logger.log(`caught up with ${aggregate} to position ${reached}`);
     await this.#close(source);
@@ -157,19 +162,21 @@ export class Books {
     this.#pulls.set(key, pull);
     const pages = stretch.map(({ page }) => page);
     await postpone(this.pool, { inbox, source, epoch, aggregate }, pages, intervalMs / 1000);
-    await this.#request(pull);
+    this.#request(pull);
   }
 
   #askAgain(): void {
-    for (const pull of this.#pulls.values()) {
-      if (Date.now() > pull.deadline) void this.#request(pull);
+    for (const [key, pull] of this.#pulls) {
+      if (Date.now() < pull.deadline) continue;
+      if (pull.attempts < MAX_REQUESTS) this.#request(pull);
+      else this.#pulls.delete(key); // the gap stays, and is pulled again later
     }
   }
 
-  async #request(pull: Pull): Promise<void> {
+  #request(pull: Pull): void {
     const patience = CHUNK_TIMEOUT_MS * 2 ** Math.min(pull.attempts++, 5);
     pull.deadline = Date.now() + patience * (0.75 + Math.random() * 0.5);
-    await this.#send(pull.owner, CHUNK_REQUEST, pull.request);
+    this.#send(pull.owner, CHUNK_REQUEST, pull.request);
   }
 
   async #isMyTurn(owner: string, now: boolean): Promise<boolean> {
@@ -186,8 +193,8 @@ export class Books {
     const { inbox, queue } = this.options;
     const { source } = namesOf(owner);
     const { known, gaps } = await progress(this.pool, inbox, source);
-    if (gaps >= GAPS) return;
-    const aggregates = this.options.aggregates.filter((aggregate) => aggregate.startsWith(`${owner}.`));
+    const all = this.options.aggregates.filter((aggregate) => aggregate.startsWith(`${owner}.`));
+    const aggregates = gaps < GAPS ? all : []; // the answer is also the sign to look at the gaps
     const held = this.holds.epochsOf(source);
     const request: BooksRequest = {
       queue,
@@ -195,17 +202,16 @@ export class Books {
       known: known.filter(({ epoch, aggregate }) => aggregates.includes(aggregate) && !held.includes(epoch)),
       held,
     };
-    await this.#send(owner, BOOKS_REQUEST, request);
+    this.#send(owner, BOOKS_REQUEST, request);
   }
 
-  /** A request that is lost is made again at the next look. */
-  async #send(owner: string, type: string, body: object): Promise<void> {
+  /** Does not wait: a broker that is blocked must not stop the inbox. A request that is lost is made again. */
+  #send(owner: string, type: string, body: object): void {
+    if (this.publisher.status.state !== 'connected') return;
     const options = { messageId: uuidv7(), type, contentType: CONTROL_CONTENT_TYPE, expiration: 60_000 };
-    try {
-      await this.publisher.publish(REPLAY_REQUESTS, owner, Buffer.from(JSON.stringify(body)), options);
-    } catch (error) {
-      this.#logger.debug(`cannot ask ${owner}: ${(error as Error).message}`);
-    }
+    this.publisher
+      .publish(REPLAY_REQUESTS, owner, Buffer.from(JSON.stringify(body)), options)
+      .catch((error: Error) => this.#logger.debug(`cannot ask ${owner}: ${error.message}`));
   }
 }
 

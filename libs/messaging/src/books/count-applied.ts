@@ -6,13 +6,15 @@ insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applie
 select $1, u.* from unnest($2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) u order by 2, 3, 4, 5
 on conflict (inbox, source, epoch, aggregate, page) do update set applied = inbox_pages.applied + excluded.applied`;
 
+type Counted = Pick<GatedEvent, 'source' | 'epoch' | 'aggregate' | 'page'>;
+
 /**
  * Enters into the books how many events of each page went through the gate. In the transaction that applies them, and
  * last in it, so that the rows are locked only for the commit.
  */
-export async function countApplied(tx: OpenTransaction, inbox: string, advanced: readonly GatedEvent[]): Promise<void> {
+export async function countApplied(tx: OpenTransaction, inbox: string, advanced: readonly Counted[]): Promise<void> {
   if (advanced.length === 0) return;
-  const pages = new Map<string, { event: GatedEvent; applied: number }>();
+  const pages = new Map<string, { event: Counted; applied: number }>();
   for (const event of advanced) {
     const key = `${event.source} ${event.epoch} ${event.aggregate} ${event.page}`;
     const page = pages.get(key);

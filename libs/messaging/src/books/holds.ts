@@ -29,12 +29,12 @@ export class Holds {
 
   async hold(source: string, epoch: string, reason: string): Promise<void> {
     if (this.reasonFor(source, epoch)) return;
-    this.#reasons.set(`${source} ${epoch}`, reason);
     this.#logger.error(`${source} is held: ${reason}. Its owner starts a new epoch: npm run events -- log new-epoch`);
     await this.pool.query(
       'insert into messaging.inbox_holds (inbox, source, epoch, reason) values ($1, $2, $3, $4) on conflict do nothing',
       [this.inbox, source, epoch, reason],
     );
+    this.#reasons.set(`${source} ${epoch}`, reason);
   }
 
   /** Reads what other processes and operators have decided. */

@@ -52,7 +52,8 @@ export async function settlePages(pool: Pool, signal?: AbortSignal): Promise<num
   if (closed <= settled) return settled;
   await untilEnded(pool, signal);
   if (signal?.aborted) return settled;
-  await pool.query(SETTLE, [settled, closed]);
+  // One by one: after an outage there may be many, and each count takes its time.
+  for (let page = settled; page < closed; page++) await pool.query(SETTLE, [page, page + 1]);
   return closed;
 }
 

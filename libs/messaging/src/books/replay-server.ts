@@ -33,6 +33,8 @@ const PAGES = 500;
 /** Positions looked at for one chunk, and read at a time: bounds time and memory, whatever the aggregate's share is. */
 const CHUNK_POSITIONS = 5_000;
 const READ_POSITIONS = 500;
+/** Counting a page may take this long: it holds many events if nobody closed it for a while. */
+const COUNT_MS = 300_000;
 export const BOOKS_INTERVAL_MS = 15_000;
 
 // Streams with an event that the broker refuses are held: it would close this channel too.
@@ -77,6 +79,7 @@ export class ReplayServer {
   readonly #logger = new Logger('Replay');
   readonly #stopping = new AbortController();
   readonly #pool: Pool;
+  readonly #keeperPool: Pool;
   readonly #publisher: Publisher;
   readonly #link: BrokerLink;
   #serving: Promise<void> = Promise.resolve();
@@ -85,6 +88,12 @@ export class ReplayServer {
   constructor(@Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions) {
     const { databaseUrl: url, service, rabbitmqUrls: urls } = options;
     this.#pool = openPool({ ...connectionSettings({ url, applicationName: `${service} replay` }), max: 2 });
+    this.#keeperPool = openPool({
+      ...connectionSettings({ url, applicationName: `${service} books keeper` }),
+      max: 1,
+      statement_timeout: COUNT_MS,
+      query_timeout: COUNT_MS + 1_000,
+    });
     this.#publisher = new Publisher(urls, service, 'replay publisher');
     this.#link = new BrokerLink({
       urls,
@@ -106,7 +115,7 @@ export class ReplayServer {
     await this.#link.stop();
     await Promise.all([this.#serving, this.#keeping]);
     await this.#publisher.link.stop();
-    await this.#pool.end();
+    await Promise.all([this.#pool.end(), this.#keeperPool.end()]);
   }
 
   async #keepPages(): Promise<void> {
@@ -116,7 +125,7 @@ export class ReplayServer {
       await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       try {
-        await settlePages(this.#pool, this.#stopping.signal);
+        await settlePages(this.#keeperPool, this.#stopping.signal);
       } catch (error) {
         this.#logger.warn(`the books are not up to date: ${(error as Error).message}`);
       }

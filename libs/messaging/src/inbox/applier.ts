@@ -137,7 +137,7 @@ export class Applier {
   }
 
   #judge(item: Item, error: unknown): Failure {
-    if (error instanceof SlowReactionError && !item.parked)
+    if (error instanceof SlowReactionError && (!item.parked || item.parked.state === 'waiting'))
       return { state: 'slow', error: error.message, counts: false };
     const counts = !isContention(error);
     const { envelope, parked } = item;

@@ -9,6 +9,7 @@ import { Pauses } from '../operations/pauses.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { AwaitedEventBus } from './awaited-event-bus.js';
 import { Inbox } from './inbox.js';
+import { STREAMS } from './parked-worker.js';
 import { watchEventLoop } from './watchdog.js';
 
 /** Room for the workers' 30 s. */
@@ -49,14 +50,17 @@ export class InboxServer extends Server implements CustomTransportStrategy {
     if (!roles.has('inbox') && !roles.has('workers')) return callback();
     const settings = connectionSettings({ url, applicationName: `${service} inbox` });
     const pool = openPool({ ...settings, max: 4, pipeline: true });
+    const inboxes = this.bus.inboxes;
     const workerPool = openPool({
       ...settings,
       application_name: `${service} workers`,
-      max: 6,
+      max: inboxes.length * STREAMS + 2,
+      pipeline: true,
       statement_timeout: WORKER_STATEMENT_MS,
       query_timeout: WORKER_STATEMENT_MS + 500,
       idle_in_transaction_session_timeout: WORKER_STATEMENT_MS + 10_000,
     });
+    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2 });
     const publisher = new Publisher(rabbitmqUrls, service, 'requests');
     const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
     const shared = {
@@ -64,13 +68,14 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       rabbitmqUrls,
       pool,
       workerPool,
+      booksPool,
       publisher,
       booksIntervalMs,
       bus: this.bus,
       pauses: this.pauses,
     };
     const isLogged = (source: string) => logged.has(source);
-    this.#inboxes = this.bus.inboxes.map((name) => new Inbox({ ...shared, name, handlers: this.#handlers, isLogged }));
+    this.#inboxes = inboxes.map((name) => new Inbox({ ...shared, name, handlers: this.#handlers, isLogged }));
     const unwatch = watchEventLoop();
     if (roles.has('inbox') && this.#handlers.size > 0) publisher.link.start();
     for (const inbox of this.#inboxes) {
@@ -80,7 +85,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
     this.#stop = async () => {
       await Promise.all(this.#inboxes.map((inbox) => inbox.stop()));
       await publisher.link.stop();
-      await Promise.all([pool.end(), workerPool.end(), unwatch()]);
+      await Promise.all([pool.end(), workerPool.end(), booksPool.end(), unwatch()]);
     };
     callback();
   }

@@ -45,6 +45,8 @@ interface InboxOptions {
   pool: Pool;
   /** For parked events, with more time. */
   workerPool: Pool;
+  /** For everything around them; never waits for a reaction. */
+  booksPool: Pool;
   publisher: Publisher;
   bus: AwaitedEventBus;
   handlers: Handlers;
@@ -79,16 +81,16 @@ export class Inbox {
   };
 
   constructor(private readonly options: InboxOptions) {
-    const { service, name, pool, workerPool, publisher, bus, handlers, booksIntervalMs } = options;
+    const { service, name, pool, workerPool, booksPool, publisher, bus, handlers, booksIntervalMs } = options;
     this.#names = inboxNamesOf(service, name.name);
     const { inbox, queue } = this.#names;
     this.#scope = `inbox:${inbox}`;
     this.#router = new Router(handlers, bus, name);
-    this.#holds = new Holds(inbox, workerPool);
+    this.#holds = new Holds(inbox, booksPool);
     const aggregates = this.#router.aggregates;
     this.#books = new Books(
       { inbox, queue, aggregates, intervalMs: booksIntervalMs },
-      workerPool,
+      booksPool,
       publisher,
       this.#holds,
     );
@@ -96,8 +98,8 @@ export class Inbox {
     const deadline = this.#deadline.signal;
     const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp, deadline };
     this.#applier = new Applier(pool, applierOptions);
-    this.#guard = new CrashGuard(inbox, workerPool, this.#applier, LIVE_LIMIT_MS);
-    this.#worker = new ParkedWorker(inbox, workerPool, new Applier(workerPool, applierOptions));
+    this.#guard = new CrashGuard(inbox, booksPool, this.#applier, LIVE_LIMIT_MS);
+    this.#worker = new ParkedWorker(inbox, workerPool, new Applier(workerPool, applierOptions), this.#holds);
     this.#link = new BrokerLink({
       urls: options.rabbitmqUrls,
       service,
@@ -147,6 +149,7 @@ export class Inbox {
   async #consume(channel: Channel): Promise<void> {
     // What is still being applied came through the old channel; it must end before its redelivery begins.
     this.#buffer = [];
+    this.#books.reset();
     await this.#working;
     await this.#untilReady();
     const { queue, dead } = this.#names;
@@ -222,7 +225,7 @@ export class Inbox {
   async #forgetForeign(): Promise<void> {
     if (Date.now() < this.#forgetAt) return;
     this.#forgetAt = Date.now() + 3_600_000;
-    await forgetOld(this.options.workerPool, this.#names.inbox);
+    await forgetOld(this.options.booksPool, this.#names.inbox);
   }
 
   /** Until the database answers and admits the reactions. */
@@ -231,7 +234,7 @@ export class Inbox {
     for (let failures = 0; !this.#stopping.signal.aborted; failures++) {
       try {
         await this.#holds.refresh();
-        await admitReactions(this.options.workerPool, this.#names.inbox, reactions);
+        await admitReactions(this.options.booksPool, this.#names.inbox, reactions);
         this.#trouble = this.options.pauses.isPaused(this.#scope);
         await this.options.pauses.untilResumed(this.#scope, this.#stopping.signal);
         this.#trouble = undefined;

@@ -36,6 +36,8 @@ export async function admitReactions(
         `Either say that this is meant: readonly history = 'from now on'; or give it an inbox of its own, which starts from the beginning: readonly inbox = '<name>'.`,
     );
   }
+  // A reaction that the running version does not have misses what happens from now on; if it comes back, it is new.
+  await pool.query(`delete from messaging.reactions where inbox = $1 and reaction <> all($2)`, [inbox, names]);
   await pool.query(
     `insert into messaging.reactions (inbox, reaction, type)
      select $1, u.* from unnest($2::text[], $3::text[]) u on conflict do nothing`,

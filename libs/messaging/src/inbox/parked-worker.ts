@@ -2,6 +2,7 @@
 // Found by state, never by notification alone, so that nothing is forgotten after a crash.
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
+import type { Holds } from '../books/holds.js';
 import type { Envelope } from '../cloud-event.js';
 import { backOff, pause } from '../rabbitmq/backoff.js';
 import type { Applier } from './applier.js';
@@ -12,11 +13,15 @@ const IDLE_POLL_MS = 1_000;
 /** The look at everything that waits takes at most this part of the time, however many streams are parked. */
 const LOOK_SHARE = 1 / 20;
 /** Streams worked on at the same time, and found by one look. */
-const STREAMS = 4;
+export const STREAMS = 4;
 const FOUND = 40;
-/** Events of one stream in one transaction. */
-const RUN = 100;
+/** Events that only waited are applied together, like live ones; what was slow or has failed goes alone, with more time. */
+const RUN = 20;
+const RUN_LIMIT_MS = 2_000;
 const LIMIT_MS = 30_000;
+const REFRESH_MS = 2_000;
+/** Another version of the service may be running beside this one, and have tried them in vain. */
+const INCOMPATIBLE_EVERY_MS = 300_000;
 /** A claim that is not renewed for this long belongs to a process that died. */
 const CLAIM_SECONDS = 6;
 const RENEW_MS = 2_000;
@@ -25,6 +30,7 @@ const MAX_CRASHES = 3;
 
 interface HeadRow {
   id: string;
+  state: ParkedState;
   source: string;
   epoch: string | null;
   aggregate: string | null;
@@ -54,7 +60,7 @@ const isPaused = (type: string) => `exists (
 
 // What is due is at the head of its stream: the gate let it come so far, or its predecessor woke it.
 const DUE = `
-select id, source, epoch, aggregate, subject, sequence from messaging.parked_events p
+select id, state, source, epoch, aggregate, subject, sequence from messaging.parked_events p
 where inbox = $1 and state <> 'dead' and due_at <= now() and not ${isHeld('p')} and not ${isPaused('p.type')}
 order by due_at limit $2`;
 
@@ -72,7 +78,7 @@ with recursive head as (
     where p.inbox = $1 and p.sequence is not null
       and (p.source, p.epoch, p.aggregate, p.subject) > (head.source, head.epoch, head.aggregate, head.subject)
     order by p.source, p.epoch, p.aggregate, p.subject, p.sequence limit 1) next)
-select h.id, h.source, h.epoch, h.aggregate, h.subject, h.sequence, h.sequence <= s.last_sequence as passed from head h
+select h.id, h.state, h.source, h.epoch, h.aggregate, h.subject, h.sequence, h.sequence <= s.last_sequence as passed from head h
 left join messaging.inbox_streams s
   on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
 where (h.sequence <= s.last_sequence
@@ -119,11 +125,15 @@ export class ParkedWorker {
   /** Parked events that are being worked on, and the claims on them. */
   readonly #claims = new Map<string, string>();
   readonly #unfinished = new Map<string, string>();
+  readonly #active = new Set<Promise<void>>();
+  #refreshAt = 0;
+  #incompatibleAt = 0;
 
   constructor(
     private readonly inbox: string,
     private readonly pool: Pool,
     private readonly applier: Applier,
+    private readonly holds: Holds,
   ) {}
 
   start(): void {
@@ -146,30 +156,33 @@ export class ParkedWorker {
   }
 
   async #poll(): Promise<void> {
-    await this.#tryIncompatibleAgain();
     for (let failures = 0; !this.#stopping.signal.aborted;) {
       try {
+        await this.#housekeeping();
         const found = await this.#round();
         failures = 0;
-        await pause(found > 0 ? POLL_MS / 10 : (await this.#isEmpty()) ? IDLE_POLL_MS : POLL_MS, this.#stopping.signal);
+        const wait = found > 0 ? POLL_MS / 10 : (await this.#isEmpty()) ? IDLE_POLL_MS : POLL_MS;
+        await pause(wait, this.#stopping.signal);
       } catch (error) {
         this.#logger.warn(`paused: ${(error as Error).message}`);
         await backOff(failures++, { signal: this.#stopping.signal });
       }
     }
+    await Promise.all(this.#active);
   }
 
-  /** A new version of the service may understand what the old one did not. */
-  async #tryIncompatibleAgain(): Promise<void> {
-    for (let failures = 0; !this.#stopping.signal.aborted;) {
-      try {
-        const again = `update messaging.parked_events set due_at = now() where inbox = $1 and state = 'incompatible'`;
-        await this.pool.query(again, [this.inbox]);
-        return;
-      } catch {
-        await backOff(failures++, { signal: this.#stopping.signal });
-      }
+  async #housekeeping(): Promise<void> {
+    await this.#giveBack();
+    if (Date.now() > this.#refreshAt) {
+      this.#refreshAt = Date.now() + REFRESH_MS;
+      await this.holds.refresh();
     }
+    if (Date.now() < this.#incompatibleAt) return;
+    this.#incompatibleAt = Date.now() + INCOMPATIBLE_EVERY_MS;
+    await this.pool.query(
+      `update messaging.parked_events set due_at = now() where inbox = $1 and state = 'incompatible'`,
+      [this.inbox],
+    );
   }
 
   async #isEmpty(): Promise<boolean> {
@@ -179,18 +192,26 @@ export class ParkedWorker {
     return rowCount === 0;
   }
 
+  /** Starts work on what is due, as far as there is room; one slow stream does not hold up the others. */
   async #round(): Promise<number> {
-    await this.#giveBack();
     const { rows: due } = await this.pool.query<HeadRow>(DUE, [this.inbox, FOUND]);
     const heads = [...due, ...(await this.#waiting())];
-    let worked = 0;
-    const next = async () => {
-      for (let head = heads.shift(); head && !this.#stopping.signal.aborted; head = heads.shift()) {
-        if (await (head.passed ? this.#drop(head) : this.#work(head))) worked++;
-      }
-    };
-    await Promise.all(Array.from({ length: STREAMS }, next));
-    return worked;
+    for (const head of heads) {
+      if (this.#stopping.signal.aborted) break;
+      const work = this.#settle(head).finally(() => this.#active.delete(work));
+      this.#active.add(work);
+      while (this.#active.size >= STREAMS) await Promise.race(this.#active);
+    }
+    return heads.length;
+  }
+
+  /** Never rejects. */
+  async #settle(head: HeadRow): Promise<void> {
+    try {
+      await (head.passed ? this.#drop(head) : this.#work(head));
+    } catch (error) {
+      this.#logger.warn(`${head.id} is tried again soon: ${(error as Error).message}`);
+    }
   }
 
   async #waiting(): Promise<HeadRow[]> {
@@ -203,14 +224,13 @@ export class ParkedWorker {
   }
 
   /** A copy of an event that went through, parked at the same moment. */
-  async #drop(head: HeadRow): Promise<boolean> {
-    const { rowCount } = await this.pool.query(DROP, [this.inbox, head.id]);
-    return rowCount === 1;
+  async #drop(head: HeadRow): Promise<void> {
+    await this.pool.query(DROP, [this.inbox, head.id]);
   }
 
-  async #work(head: HeadRow): Promise<boolean> {
+  async #work(head: HeadRow): Promise<void> {
     const claimed = await this.pool.query<{ crashes: number; claim: string }>(CLAIM, [head.id, CLAIM_SECONDS]);
-    if (claimed.rowCount === 0) return false; // another process has it
+    if (claimed.rowCount === 0) return; // another process has it, or this one
     const { crashes, claim } = claimed.rows[0]!;
     this.#claims.set(head.id, claim);
     try {
@@ -221,7 +241,6 @@ export class ParkedWorker {
     } finally {
       this.#claims.delete(head.id);
     }
-    return true;
   }
 
   async #apply(head: HeadRow, crashes: number): Promise<void> {
@@ -234,7 +253,7 @@ export class ParkedWorker {
             head.epoch,
             head.aggregate,
             head.subject,
-            RUN,
+            head.state === 'waiting' ? RUN : 1,
           ]);
     const items = contiguous(rows).map((row) => toItem(row, row.id === head.id));
     const failures = new Map<Item, Failure>();
@@ -243,14 +262,16 @@ export class ParkedWorker {
       const error = `${crashes} processes died while they applied this event`;
       failures.set(claimed, { state: 'dead', error, counts: true });
     }
-    if (items.length > 0) await this.applier.apply(items, LIMIT_MS, failures);
+    const limitMs = head.state === 'waiting' ? RUN_LIMIT_MS : LIMIT_MS;
+    if (items.length > 0) await this.applier.apply(items, limitMs, failures);
   }
 
   /** Gives back what a lost connection has left claimed; it does not count as an attempt. */
   async #giveBack(): Promise<void> {
     if (this.#unfinished.size === 0) return;
-    await this.pool.query(UNCLAIM, [[...this.#unfinished.keys()], [...this.#unfinished.values()]]);
-    this.#unfinished.clear();
+    const claims = [...this.#unfinished];
+    await this.pool.query(UNCLAIM, [claims.map(([id]) => id), claims.map(([, claim]) => claim)]);
+    for (const [id] of claims) this.#unfinished.delete(id);
   }
 
   /** A claim lasts as long as its process lives, and a little longer. */

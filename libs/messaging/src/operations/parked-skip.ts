@@ -2,6 +2,7 @@
 // stays in its owner's log.
 import type { Database, Transaction } from '@app/database';
 import { NEVER_ARRIVED } from '../inbox/gate.js';
+import { countApplied } from '../books/count-applied.js';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 import {
   gone,
@@ -13,17 +14,10 @@ import {
   type ParkedFilter,
 } from './parked-query.js';
 import { aboutOf, countBehind, missing, requireHead, type GroupEffect } from './parked-retry.js';
+import { advance, lockGate, makeDue, STREAM, valuesOf, type StreamKey } from './stream-gate.js';
 
 /** Events skipped by one call. */
 const AT_MOST = 10_000;
-
-interface StreamKey {
-  inbox: string;
-  source: string;
-  epoch: string;
-  aggregate: string;
-  subject: string;
-}
 
 /**
  * Skips one parked event: it is never applied, and its successors become due.
@@ -111,8 +105,8 @@ export async function skipMissing(database: Database, which: MissingSequence, op
         'Nothing waits for it: later events of the stream have not arrived, either.',
       );
     await advance(tx, stream, applied, sequence, NEVER_ARRIVED);
-    if (page) await count(tx, stream, page);
     await makeDue(tx, stream, sequence + 1);
+    if (page) await countApplied(tx, stream.inbox, [{ ...stream, page }]);
     return { affected: 1 };
   });
 }
@@ -141,58 +135,11 @@ async function skip(tx: Transaction, event: ParkedDetails): Promise<Effect> {
   if (sequence > applied + 1) throw missing({ ...event, stream: { ...event.stream!, applied } });
   const { rowCount } = await tx.query('delete from messaging.parked_events where id = $1', [event.id]);
   if (rowCount === 0) throw gone(event.id);
-  if (sequence === applied + 1) {
-    await advance(tx, stream, applied, sequence, event.eventId!);
-    await count(tx, stream, event.page!);
-  }
+  const isNext = sequence === applied + 1;
+  if (isNext) await advance(tx, stream, applied, sequence, event.eventId!);
   await makeDue(tx, stream, Math.max(applied, sequence) + 1);
+  if (isNext) await countApplied(tx, inbox, [{ ...stream, page: event.page! }]);
   return { affected: 1 };
-}
-
-const STREAM = 'inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and subject = $5';
-const valuesOf = ({ inbox, source, epoch, aggregate, subject }: StreamKey) => [
-  inbox,
-  source,
-  epoch,
-  aggregate,
-  subject,
-];
-
-/** The last sequence that went through; waits for a worker that is at it. */
-async function lockGate(tx: Transaction, stream: StreamKey): Promise<number> {
-  const { rows } = await tx.query<{ last_sequence: string }>(
-    `select last_sequence from messaging.inbox_streams where ${STREAM} for update`,
-    valuesOf(stream),
-  );
-  return Number(rows[0]?.last_sequence ?? 0);
-}
-
-async function advance(tx: Transaction, stream: StreamKey, was: number, sequence: number, eventId: string) {
-  const { rowCount } = await tx.query(
-    was === 0
-      ? `insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
-         values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing`
-      : `update messaging.inbox_streams set last_sequence = $6, last_event_id = $7 where ${STREAM}`,
-    [...valuesOf(stream), sequence, eventId],
-  );
-  if (rowCount === 0) throw new OperationError('conflict', 'The stream has moved on meanwhile; look again.');
-}
-
-/** The books: the gate went over one event of the page. */
-async function count(tx: Transaction, { inbox, source, epoch, aggregate }: StreamKey, page: number): Promise<void> {
-  await tx.query(
-    `insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied) values ($1, $2, $3, $4, $5, 1)
-     on conflict (inbox, source, epoch, aggregate, page) do update set applied = inbox_pages.applied + 1`,
-    [inbox, source, epoch, aggregate, page],
-  );
-}
-
-async function makeDue(tx: Transaction, stream: StreamKey, sequence: number): Promise<void> {
-  await tx.query(
-    `update messaging.parked_events set due_at = now()
-     where ${STREAM} and sequence = $6 and state in ('waiting', 'retry', 'slow') and claimed_at is null`,
-    [...valuesOf(stream), sequence],
-  );
 }
 
 async function streamOf(database: Database, which: MissingSequence): Promise<StreamKey> {

@@ -136,7 +136,7 @@ describe('the kill switch', () => {
     behaviour.greet = (name) => (name === 'Eve' ? fail() : undefined);
     await shop.register(randomUUID(), 'Eve');
     await eventually(async () => expect(await shop.parked()).toHaveLength(1));
-    const [{ id }] = (await shop.parked()) as [{ id: string }];
+    const { id } = (await shop.parked())[0]!;
     const failures = async () =>
       Number(/reaction_failures_total\{reaction="GreetUser"\} (\d+)/.exec(await shop.metrics())?.[1]);
     const before = await failures();

@@ -44,12 +44,12 @@ export class FollowUser implements Reaction<UserMoved> {
 class Subscriptions {
   constructor(private readonly reactions: EventBus) {}
   @EventPattern<string>(UserRegistered.type)
-  registered(@Payload() it: UserRegistered) {
-    return this.reactions.publish(it);
+  async registered(@Payload() it: UserRegistered): Promise<void> {
+    await this.reactions.publish(it);
   }
   @EventPattern<string>(UserMoved.type)
-  moved(@Payload() it: UserMoved) {
-    return this.reactions.publish(it);
+  async moved(@Payload() it: UserMoved): Promise<void> {
+    await this.reactions.publish(it);
   }
 }
 

@@ -8,8 +8,6 @@ import { listHolds, logStatus, releaseHold, startEpoch } from './log.js';
 import { alice, EPOCH, startOperations, type OperationsFixture } from './operations.fixture.js';
 import { outboxStatus } from './outbox-status.js';
 import { overview } from './overview.js';
-import { inboxes, rebuildInbox } from './inbox-rebuild.js';
-import { pauseScope } from './pauses.js';
 import { timersStatus } from './timers-status.js';
 
 let it_: OperationsFixture;
@@ -178,40 +176,6 @@ describe('the books', () => {
   });
 });
 
-describe('inbox rebuild', () => {
-  const know = (inbox: string) =>
-    it_.rows(`insert into messaging.reactions (inbox, reaction, type) values ($1, 'Report', 't')`, inbox);
-
-  it('forgets everything that the inbox has applied, and nothing of others', async () => {
-    await know('orders.report');
-    await know('orders');
-    for (const inbox of ['orders.report', 'orders']) {
-      await it_.parked({ inbox });
-      await it_.rows(
-        `insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
-         values ($1, '/users', $2, 'a', 's', 1, $2)`,
-        inbox,
-        EPOCH,
-      );
-    }
-    expect(await inboxes(it_.database)).toEqual(['orders', 'orders.report']);
-    const rebuild = (options = alice) => rebuildInbox(it_.database, 'orders', 'orders.report', options);
-    await expect(rebuild()).rejects.toThrow('Pause it first');
-    await pauseScope(it_.database, 'inbox:orders.report', alice);
-    expect(await rebuild({ ...alice, dryRun: true })).toMatchObject({ streams: 1, parked: 1 });
-    expect(await rebuild()).toMatchObject({ streams: 1, parked: 1 });
-    expect(await it_.rows('select distinct inbox from messaging.inbox_streams')).toEqual([{ inbox: 'orders' }]);
-    expect(await it_.rows('select distinct inbox from messaging.parked_events')).toEqual([{ inbox: 'orders' }]);
-    expect(await it_.audit()).toMatchObject([{ action: 'pause' }, { action: 'inbox.rebuild', affected: 3 }]);
-  });
-
-  it('refuses the main inbox, whose reactions do more than keep a projection, and unknown ones', async () => {
-    await know('orders');
-    await expect(rebuildInbox(it_.database, 'orders', 'orders', alice)).rejects.toThrow('main inbox');
-    await expect(rebuildInbox(it_.database, 'orders', 'x', alice)).rejects.toThrow('no inbox "x" here, only: orders');
-  });
-});
-
 describe('at a glance', () => {
   it('counts parked events by state', async () => {
     await it_.parked({ state: 'dead' });
@@ -241,6 +205,6 @@ describe('at a glance', () => {
     }
     const timers = await timersStatus(it_.database);
     expect(timers).toMatchObject({ pending: 3, exact: true, overdue: 1, failed: 1 });
-    expect(Math.round((timers!.nextAt!.getTime() - Date.now()) / 60_000)).toBe(-1);
+    expect(Math.round((timers.nextAt!.getTime() - Date.now()) / 60_000)).toBe(-1);
   });
 });

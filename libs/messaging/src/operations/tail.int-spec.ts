@@ -30,7 +30,7 @@ const record = (client: Client, subject: string, type = TYPE, ago = '0 s') =>
   );
 
 /** Follows until it is stopped. */
-async function follow(options: TailOptions = {}) {
+function follow(options: TailOptions = {}) {
   const stopping = new AbortController();
   const told: RecordedEvent[] = [];
   const running = (async () => {
@@ -53,7 +53,7 @@ describe('tail', () => {
   it('tells what is recorded from now on, once', async () => {
     const client = await connect();
     await record(client, 'before');
-    const { subjects, stop } = await follow();
+    const { subjects, stop } = follow();
     await new Promise((resolve) => setTimeout(resolve, 300));
     await record(client, 'one');
     await eventually(() => expect(subjects()).toEqual(['one']));
@@ -67,7 +67,7 @@ describe('tail', () => {
     await slow.query('begin');
     await record(slow, 'older'); // has its position, is not visible
     await record(quick, 'before'); // and this one has a higher one
-    const { subjects, stop } = await follow();
+    const { subjects, stop } = follow();
     await new Promise((resolve) => setTimeout(resolve, 300));
     await record(quick, 'newer');
     await eventually(() => expect(subjects()).toEqual(['newer']));
