@@ -1,4 +1,12 @@
-import { eventually, startServers, startTestService, vhostOn, type TestServers, type TestService, type TestVhost } from '@app/testing';
+import {
+  eventually,
+  startServers,
+  startTestService,
+  vhostOn,
+  type TestServers,
+  type TestService,
+  type TestVhost,
+} from '@app/testing';
 import { OrdersModule } from '../apps/orders/src/orders.module.js';
 import { UsersModule } from '../apps/users/src/users.module.js';
 import { startLoad } from './load.js';
@@ -32,7 +40,10 @@ describe('RabbitMQ is away', () => {
   const areCustomers = (ids: readonly string[]) =>
     eventually(
       async () => {
-        const known = await orders.rows<{ user_id: string }>('select user_id from customers where user_id = any($1)', ids);
+        const known = await orders.rows<{ user_id: string }>(
+          'select user_id from customers where user_id = any($1)',
+          ids,
+        );
         expect(known).toHaveLength(ids.length);
       },
       { timeoutMs: 20_000 },
@@ -48,11 +59,17 @@ describe('RabbitMQ is away', () => {
   it('when the services start: they are alive, they work, and say what is wrong', async () => {
     for (const service of [users, orders]) {
       expect(await service.http('GET', '/health/live')).toMatchObject({ status: 200 });
-      await eventually(async () => expect(await service.ready()).toMatchObject({ status: 200, body: { status: 'degraded' } }));
+      await eventually(async () =>
+        expect(await service.ready()).toMatchObject({ status: 200, body: { status: 'degraded' } }),
+      );
     }
     const why = expect.stringMatching(/RabbitMQ .*ECONNREFUSED.*Is RabbitMQ running/);
-    await eventually(async () => expect((await users.ready()).body).toMatchObject({ checks: { relay: { status: 'degraded', reason: why } } }));
-    await eventually(async () => expect((await orders.ready()).body).toMatchObject({ checks: { inbox: { status: 'degraded', reason: why } } }));
+    await eventually(async () =>
+      expect((await users.ready()).body).toMatchObject({ checks: { relay: { status: 'degraded', reason: why } } }),
+    );
+    await eventually(async () =>
+      expect((await orders.ready()).body).toMatchObject({ checks: { inbox: { status: 'degraded', reason: why } } }),
+    );
     const id = await register('early@example.com');
     expect(await users.http('GET', `/users/${id}`)).toMatchObject({ status: 200 });
     expect(await orders.http('GET', `/customers/${id}`)).toMatchObject({ status: 404 });

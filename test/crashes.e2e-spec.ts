@@ -37,20 +37,28 @@ describe('Under load, both services in processes of their own', () => {
     return users;
   };
 
-  it.each<ServiceName>(['users', 'orders'])('SIGTERM lets %s finish what it is doing, and loses nothing', async (service) => {
-    const before = await shop.count('users', 'users');
-    expect(await endAndStartAgain(service, 'SIGTERM')).toEqual({ code: 0, signal: null });
-    const users = await everyUserIsOneCustomer();
-    // Whatever it had begun it has answered: nobody is registered who does not know it.
-    expect(users.length - before).toBe(load.accepted.length);
-  }, 60_000);
+  it.each<ServiceName>(['users', 'orders'])(
+    'SIGTERM lets %s finish what it is doing, and loses nothing',
+    async (service) => {
+      const before = await shop.count('users', 'users');
+      expect(await endAndStartAgain(service, 'SIGTERM')).toEqual({ code: 0, signal: null });
+      const users = await everyUserIsOneCustomer();
+      // Whatever it had begun it has answered: nobody is registered who does not know it.
+      expect(users.length - before).toBe(load.accepted.length);
+    },
+    60_000,
+  );
 
-  it.each<ServiceName>(['users', 'orders'])('kill -9 of %s loses and duplicates nothing', async (service) => {
-    for (let crash = 1; crash <= 2; crash++) {
-      expect(await endAndStartAgain(service, 'SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
-    }
-    await everyUserIsOneCustomer();
-  }, 60_000);
+  it.each<ServiceName>(['users', 'orders'])(
+    'kill -9 of %s loses and duplicates nothing',
+    async (service) => {
+      for (let crash = 1; crash <= 2; crash++) {
+        expect(await endAndStartAgain(service, 'SIGKILL')).toEqual({ code: null, signal: 'SIGKILL' });
+      }
+      await everyUserIsOneCustomer();
+    },
+    60_000,
+  );
 
   it('a relay that dies between confirm and delete does nothing twice', async () => {
     await everyUserIsOneCustomer();
@@ -65,14 +73,22 @@ describe('Under load, both services in processes of their own', () => {
       });
       return messages.filter(({ payload }) => payload.includes(id)).length;
     };
-    await shop.rows('users', `
-      create function stand_still() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return old; end $$`);
-    await shop.rows('users', `
-      create trigger stand_still before delete on messaging.outbox for each row execute function stand_still()`);
+    await shop.rows(
+      'users',
+      `
+      create function stand_still() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return old; end $$`,
+    );
+    await shop.rows(
+      'users',
+      `
+      create trigger stand_still before delete on messaging.outbox for each row execute function stand_still()`,
+    );
 
     const { body } = await shop.users.http('POST', '/users', { name: 'Alice', email: 'alice@example.com' });
     const { id } = body as { id: string };
-    await eventually(async () => expect(await shop.orders.http('GET', `/customers/${id}`)).toMatchObject({ status: 200 }));
+    await eventually(async () =>
+      expect(await shop.orders.http('GET', `/customers/${id}`)).toMatchObject({ status: 200 }),
+    );
     const deleting = `from pg_stat_activity where datname = current_database() and query like 'delete from messaging.outbox%' and state = 'active'`;
     await eventually(async () => expect(await shop.rows('users', `select ${deleting}`)).toHaveLength(1));
     await shop.users.stop('SIGKILL');

@@ -35,9 +35,12 @@ export function startLoad(http: TestHttp, clients = 8): Load {
     refused,
     more: async (count) => {
       const goal = accepted.length + count;
-      await eventually(() => {
-        if (accepted.length < goal) throw new Error(`${goal - accepted.length} of ${count} users are still to come`);
-      }, { timeoutMs: 30_000 });
+      await eventually(
+        () => {
+          if (accepted.length < goal) throw new Error(`${goal - accepted.length} of ${count} users are still to come`);
+        },
+        { timeoutMs: 30_000 },
+      );
     },
     stop: async () => {
       running = false;

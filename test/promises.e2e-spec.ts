@@ -44,7 +44,9 @@ describe('From service to service, an event road', () => {
   });
 
   const seenOf = async (userId: string) =>
-    (await orders.rows<{ name: string }>('select name from seen where user_id = $1 order by n', userId)).map((row) => row.name);
+    (await orders.rows<{ name: string }>('select name from seen where user_id = $1 order by n', userId)).map(
+      (row) => row.name,
+    );
   const parkedOf = (userId: string) =>
     orders.rows<{ state: string; attempts: number; error: string | null; sequence: string }>(
       'select state, attempts, error, sequence from messaging.parked_events where subject = $1 order by sequence',
@@ -77,12 +79,16 @@ describe('From service to service, an event road', () => {
     const ids = Array.from({ length: 200 }, () => randomUUID());
     for (const userId of ids) await teller.tell(userId, 'a', 'b');
     // Everything is published once more, while connections break and deliveries come again.
-    await users.database.query('insert into messaging.outbox select position, 1000 from messaging.events on conflict do nothing');
+    await users.database.query(
+      'insert into messaging.outbox select position, 1000 from messaging.events on conflict do nothing',
+    );
     for (let i = 0; i < 2; i++) {
       await eventually(async () => expect(await vhost.connections()).not.toHaveLength(0));
       await vhost.closeConnections();
     }
-    await eventually(async () => expect(await users.rows('select from messaging.outbox')).toEqual([]), { timeoutMs: 20_000 });
+    await eventually(async () => expect(await users.rows('select from messaging.outbox')).toEqual([]), {
+      timeoutMs: 20_000,
+    });
     const last = randomUUID();
     await teller.tell(last, 'the last one');
     await isSeen(last, ['the last one']);

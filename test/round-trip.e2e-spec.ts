@@ -47,7 +47,9 @@ describe('the commands of the README', () => {
     const headers = { 'x-correlation-id': 'round-trip-1' };
     const { body } = await shop.users.http('POST', '/users', { name: 'Bob', email: 'bob@example.com' }, headers);
     const { id } = body as { id: string };
-    await eventually(async () => expect(await shop.orders.http('GET', `/customers/${id}`)).toMatchObject({ status: 200 }));
+    await eventually(async () =>
+      expect(await shop.orders.http('GET', `/customers/${id}`)).toMatchObject({ status: 200 }),
+    );
     expect(shop.users.output()).toContain('"correlationId":"round-trip-1"');
     expect(await shop.rows('users', 'select correlation_id from messaging.events where subject = $1', id)).toEqual([
       { correlation_id: 'round-trip-1' },

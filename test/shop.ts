@@ -30,7 +30,10 @@ export interface Shop {
 }
 
 /** @param options.vhost on a broker of your own, if the test stops it; dropped by whoever made it */
-export async function openShop({ vhost: given, start = true }: { vhost?: TestVhost; start?: boolean } = {}): Promise<Shop> {
+export async function openShop({
+  vhost: given,
+  start = true,
+}: { vhost?: TestVhost; start?: boolean } = {}): Promise<Shop> {
   const [databases, vhost, ports] = await Promise.all([
     both(createServiceDatabase),
     given ?? createTestVhost(),

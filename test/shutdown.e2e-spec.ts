@@ -44,7 +44,11 @@ describe('A service that is asked to end', () => {
     await tx.query('insert into seen (user_id, name) values ($1, $2)', [userId, name]);
   });
   const start = () =>
-    startTestService(Slow, 'orders', { vhost, database, sql: 'create table if not exists seen (user_id uuid, name text)' });
+    startTestService(Slow, 'orders', {
+      vhost,
+      database,
+      sql: 'create table if not exists seen (user_id uuid, name text)',
+    });
   const names = async (orders: TestService) =>
     (await orders.rows<{ name: string }>('select name from seen order by name')).map(({ name }) => name);
 
@@ -77,7 +81,11 @@ describe('A service that is asked to end', () => {
     await holder.query('begin; lock table users in exclusive mode');
     const answer = users.http('POST', '/users', { name: 'Alice', email: 'alice@example.com' });
     await eventually(async () =>
-      expect(await users.rows(`select from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into "users"%'`)).toHaveLength(1),
+      expect(
+        await users.rows(
+          `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into "users"%'`,
+        ),
+      ).toHaveLength(1),
     );
     const stopped = users.app.close();
     await eventually(() => expect(users.http('GET', '/health/live')).rejects.toThrow('fetch failed'));

@@ -4,7 +4,7 @@ import { UserRegistered } from '@app/contracts';
 import { wiringProblems } from '@app/testing';
 import { Controller, Module, type Type } from '@nestjs/common';
 import { EventsHandler } from '@nestjs/cqrs';
-import { EventPattern } from '@nestjs/microservices';
+import { EventPattern, Payload } from '@nestjs/microservices';
 
 const appsDir = path.join(import.meta.dirname, '../apps');
 
@@ -32,15 +32,15 @@ describe('the wiring test notices', () => {
   class Nothing {}
   @Controller()
   class Once {
-    @EventPattern<string>(UserRegistered.type) hear() {}
+    @EventPattern<string>(UserRegistered.type) hear(@Payload() _: unknown) {}
   }
   @Controller()
   class Again {
-    @EventPattern<string>(UserRegistered.type) hearAgain() {}
+    @EventPattern<string>(UserRegistered.type) hearAgain(@Payload() _: unknown) {}
   }
   @Controller()
   class Unheard {
-    @EventPattern('users.user.vanished.v1') hear() {}
+    @EventPattern('users.user.vanished.v1') hear(@Payload() _: unknown) {}
   }
   const problemsOf = (controllers: Type[], providers: Type[], exports: unknown[] = []) => {
     @Module({ controllers, providers })
@@ -54,11 +54,19 @@ describe('the wiring test notices', () => {
   });
 
   it.each<[string, () => string[], RegExp]>([
-    ['a reaction without a pattern', () => problemsOf([Nothing], [DoSomethingOnUserRegistered]), /DoSomething.* never runs/],
+    [
+      'a reaction without a pattern',
+      () => problemsOf([Nothing], [DoSomethingOnUserRegistered]),
+      /DoSomething.* never runs/,
+    ],
     ['a pattern without a reaction', () => problemsOf([Once], []), /nothing reacts to .*users\.user\.registered\.v1/],
     ['two patterns for one event', () => problemsOf([Once, Again], [DoSomethingOnUserRegistered]), /twice/],
     ['a pattern without a contract', () => problemsOf([Unheard], []), /no contract .*users\.user\.vanished\.v1/],
-    ['a reaction that is not provided', () => problemsOf([], [], [DoSomethingOnUserRegistered]), /not among the providers/],
+    [
+      'a reaction that is not provided',
+      () => problemsOf([], [], [DoSomethingOnUserRegistered]),
+      /not among the providers/,
+    ],
     ['a controller that is not listed', () => problemsOf([], [], [Once]), /Once is not among the controllers/],
   ])('%s', (_, problems, expected) => {
     expect(problems()).toContainEqual(expect.stringMatching(expected));

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { endCommands, readLines } from './commands.mjs';
 import { tellGuardian } from './guard.mjs';
 import { Failure, asFailure } from './failure.mjs';
-import { commandLineOf, signalProcess, waitForEnd } from './signals.mjs';
+import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
 
 /** @typedef {{ code: number | null, signal: NodeJS.Signals | null }} Exit */
 
@@ -40,7 +40,31 @@ export function rememberProcessesIn(file) {
 
 function remember() {
   if (!memory || !existsSync(path.dirname(memory))) return;
-  writeFileSync(memory, JSON.stringify([...running].map(({ pid, commandLine, rank }) => ({ pid, commandLine, rank }))));
+  const processes = [...running].map(({ pid, commandLine, rank }) => ({ pid, commandLine, rank }));
+  writeFileSync(memory, JSON.stringify({ owner: process.pid, processes }));
+}
+
+/**
+ * @param {string} file
+ * @returns {{ owner: number, processes: { pid: number, commandLine: string, rank: number }[] } | undefined}
+ */
+function recall(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code && code !== 'ENOENT') throw error;
+    return undefined; // there is none, or it was being written when the run was killed
+  }
+}
+
+/**
+ * @param {string} file
+ * @returns {number | undefined} the run that keeps this list, if it is still going on
+ */
+export function runBehind(file) {
+  const owner = recall(file)?.owner;
+  return owner && isAlive(owner) && /node/.test(commandLineOf(owner)) ? owner : undefined;
 }
 
 /**
@@ -49,10 +73,8 @@ function remember() {
  * @param {(line: string) => void} log
  */
 export async function endRemembered(file, log) {
-  if (!existsSync(file)) return;
-  /** @type {{ pid: number, commandLine: string, rank: number }[]} */
-  const left = JSON.parse(readFileSync(file, 'utf8') || '[]');
-  for (const { pid, commandLine } of left.sort((a, b) => a.rank - b.rank)) {
+  const processes = recall(file)?.processes ?? [];
+  for (const { pid, commandLine } of processes.sort((a, b) => a.rank - b.rank)) {
     if (!commandLine || commandLineOf(pid) !== commandLine) continue; // the number may be another program's by now
     log(`ending what an earlier run left behind: ${commandLine.slice(0, 100)} (pid ${pid})`);
     signalProcess({ pid, group: false }, 'SIGTERM');

@@ -59,7 +59,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
     });
     processes = [server, mapper];
     try {
-      await ready(server, ports);
+      await ready(server, ports, file('log'));
       isRunning = true;
       writeFileSync(file('was-ready'), '');
     } catch (error) {
@@ -151,14 +151,15 @@ async function startPortMapper(port, env, logFile) {
 /**
  * @param {Awaited<ReturnType<typeof startProcess>>} server
  * @param {Ports} ports
+ * @param {string} logs
  */
-async function ready(server, ports) {
+async function ready(server, ports, logs) {
   const deadline = Date.now() + 120_000;
   for (;;) {
     if (server.exit)
-      throw new Failure(`RabbitMQ ended while it was starting: ${reason(server.log())}`, 'See .data/rabbitmq/log.');
+      throw new Failure(`RabbitMQ ended while it was starting: ${reason(server.log())}`, `Its logs are in ${logs}`);
     if (Date.now() > deadline)
-      throw new Failure('RabbitMQ was not ready after two minutes.', 'See .data/rabbitmq/log.');
+      throw new Failure('RabbitMQ was not ready after two minutes.', `Its logs are in ${logs}`);
     const credentials = { user, password };
     if ((await answers(ports.amqp)) && (await apiAnswers(`http://127.0.0.1:${ports.management}`, credentials))) return;
     await new Promise((resolve) => setTimeout(resolve, 50));

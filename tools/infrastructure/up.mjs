@@ -2,14 +2,16 @@
 // With --json, for programs: one line of JSON with the addresses, then commands from standard input, one a line
 // ("kill rabbitmq", "stop postgres", "start rabbitmq", "rabbitmqctl list_queues"), each answered by a line; the end of the
 // input stops everything and removes the data.
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { describe } from './failure.mjs';
+import { Failure, describe } from './failure.mjs';
 import { dataDir } from './outside.mjs';
 import { startPostgres } from './postgres.mjs';
+import { endRemembered, killEverything, rememberProcessesIn, runBehind } from './processes.mjs';
 import { startOwnRabbitMq } from './rabbitmq.mjs';
+import { databases } from '../start/services.mjs';
 
 const { values, positionals } = parseArgs({
   options: { json: { type: 'boolean', default: false }, only: { type: 'string' } },
@@ -23,6 +25,12 @@ const servers = {};
 let stopping = false;
 
 try {
+  mkdirSync(dir, { recursive: true });
+  const list = path.join(dir, 'running.json');
+  const pid = runBehind(list);
+  if (pid) throw new Failure(`The servers of ${dir} are running already (pid ${pid}).`, `Stop them: kill ${pid}`);
+  await endRemembered(list, log);
+  rememberProcessesIn(list);
   const amqp = values.json ? { amqp: 0, management: 0 } : undefined;
   const options = {
     dataDir: path.join(dir, 'rabbitmq'),
@@ -39,8 +47,7 @@ try {
   ]);
 } catch (error) {
   console.error(describe(error));
-  await stop();
-  process.exit(1);
+  await stop(1);
 }
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => void stop());
 const addresses = {
@@ -52,10 +59,9 @@ if (values.json) await obey();
 else await tell();
 
 async function tell() {
-  const databases = ['users', 'orders'].map(
-    async (name) => `${name.toUpperCase()}_DATABASE_URL=${await servers.postgres?.createDatabase(name)}`,
-  );
-  console.log((await Promise.all(databases)).join('\n'));
+  for (const { variable, database } of servers.postgres ? databases : []) {
+    console.log(`${variable}=${await servers.postgres?.createDatabase(database)}`);
+  }
   for (const [name, url] of Object.entries(addresses)) if (url) console.log(`${name}=${url}`);
   console.log(`Management UI: login guest/guest. Data in ${dir}. Ctrl-C stops both.`);
   setInterval(() => {}, 60_000);
@@ -90,10 +96,11 @@ async function perform(verb, name, rest) {
   return { pid: server.pid };
 }
 
-async function stop() {
+async function stop(code = 0) {
   if (stopping) return;
   stopping = true;
   await Promise.all(Object.values(servers).map((server) => (values.json ? server.remove() : server.stop())));
+  await killEverything(); // what was still starting
   if (values.json) rmSync(dir, { recursive: true, force: true });
-  process.exit(0);
+  process.exit(code);
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Failure } from '../infrastructure/failure.mjs';
-import { services } from './services.mjs';
+import { databases, services } from './services.mjs';
 
 const help = `Usage: npm start -- [options]          (npm run dev: the same with --watch)
 
@@ -18,7 +18,7 @@ ${services.map((s) => `  ${`--${s.name}-port <port>`.padEnd(26)}port of ${s.name
 
 Environment (or a file .env in the project's folder):
   RABBITMQ_URL              use this broker
-${services.map((s) => `  ${`${s.prefix}_DATABASE_URL`.padEnd(26)}use this database`).join('\n')}
+${databases.map(({ variable }) => `  ${variable.padEnd(26)}use this database`).join('\n')}
 `;
 
 const port = /** @type {const} */ ({ type: 'string' });

@@ -4,7 +4,7 @@ import { Failure } from '../infrastructure/failure.mjs';
 import { dataDir } from '../infrastructure/outside.mjs';
 import { startPostgres } from '../infrastructure/postgres.mjs';
 import { startRabbitMq } from '../infrastructure/rabbitmq.mjs';
-import { services } from './services.mjs';
+import { databases } from './services.mjs';
 import { step } from './steps.mjs';
 
 /** @typedef {ReturnType<typeof import('./options.mjs').readOptions>} Options */
@@ -25,9 +25,7 @@ function given(name) {
 
 /** Without servers of our own, somebody must say where they are. */
 export function requireAddresses() {
-  const missing = ['RABBITMQ_URL', ...services.map(({ prefix }) => `${prefix}_DATABASE_URL`)].filter(
-    (name) => !given(name),
-  );
+  const missing = ['RABBITMQ_URL', ...databases.map(({ variable }) => variable)].filter((name) => !given(name));
   if (missing.length > 0)
     throw new Failure(`--no-infra needs ${missing.join(', ')}.`, 'Set them, or put them into .env');
 }
@@ -54,19 +52,18 @@ export const findDatabases = ({ ports }) =>
   step('Postgres', async ({ note, result }) => {
     /** @type {Record<string, string>} */
     const urls = {};
-    for (const { prefix } of services) {
-      const name = `${prefix}_DATABASE_URL`;
-      const url = given(name);
-      if (url) await checkDatabase(name, url);
-      if (url) urls[name] = url;
+    for (const { variable } of databases) {
+      const url = given(variable);
+      if (url) await checkDatabase(variable, url);
+      if (url) urls[variable] = url;
     }
-    const rest = services.filter(({ prefix }) => !urls[`${prefix}_DATABASE_URL`]);
+    const rest = databases.filter(({ variable }) => !urls[variable]);
     if (rest.length === 0) {
       result('as given by the environment');
       return { urls };
     }
     const server = await startPostgres({ dataDir: path.join(dataDir, 'postgres'), port: ports.postgres, log: note });
-    for (const { prefix, database } of rest) urls[`${prefix}_DATABASE_URL`] = await server.createDatabase(database);
+    for (const { variable, database } of rest) urls[variable] = await server.createDatabase(database);
     result(`server of our own, localhost:${server.port}`);
     return { urls, server };
   });

@@ -1,6 +1,7 @@
 import { Rank } from '../infrastructure/processes.mjs';
 import { banner } from './banner.mjs';
 import { build, isBuilt } from './build.mjs';
+import { tellWhereEverythingIs } from './running.mjs';
 import { findDatabases, findRabbitMq } from './servers.mjs';
 import { serviceProcess } from './service-process.mjs';
 import { services } from './services.mjs';
@@ -16,12 +17,13 @@ import { watch } from './watch.mjs';
  * @param {Options} options
  */
 export async function startSystem(options) {
-  const [broker, databases, watchers] = await Promise.all([
+  const [broker, addresses, watchers] = await Promise.all([
     findRabbitMq(options).then((found) => keep('RabbitMQ', found)),
     findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls)),
     Promise.all(services.map((service) => makeProgram(service, options.watch))),
   ]);
-  const env = environment(options, databases, broker.url);
+  const env = environment(options, addresses, broker.url);
+  tellWhereEverythingIs(env);
   const running = services.map((service, index) => serviceProcess(service, index, env));
   onStop(Rank.service, () => Promise.all(running.map(({ stop }) => stop())));
   await step('Services', async ({ result }) => {
@@ -58,6 +60,7 @@ function keep(name, server) {
  * @returns {Promise<((changed: () => Promise<void>) => void) | undefined>}
  */
 async function makeProgram(service, isWatched) {
+  if (service.entry) return undefined;
   const title = `Build of ${service.name}`;
   if (isWatched) return step(title, () => watch(service));
   if (!isBuilt(service)) await step(title, () => build(service));
@@ -67,18 +70,18 @@ async function makeProgram(service, isWatched) {
 /**
  * What the services find in their environment; what is set already wins where it is only a preference.
  * @param {Options} options
- * @param {Record<string, string>} databases
+ * @param {Record<string, string>} addresses of the databases
  * @param {string} rabbitmqUrl
  * @returns {NodeJS.ProcessEnv}
  */
-function environment({ ports }, databases, rabbitmqUrl) {
+function environment({ ports }, addresses, rabbitmqUrl) {
   return {
     HOST: '127.0.0.1',
     LOG_FORMAT: 'pretty',
     ...(process.stdout.isTTY && !process.env.NO_COLOR && { FORCE_COLOR: '1' }),
     ...process.env,
     ...Object.fromEntries(services.map(({ name, prefix }) => [`${prefix}_PORT`, String(ports[name])])),
-    ...databases,
+    ...addresses,
     RABBITMQ_URL: rabbitmqUrl,
   };
 }

@@ -1,5 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+export { sabotaged, SABOTAGES } from './sabotage.js';
+
 /**
  * What the code that runs now works on: one HTTP request or one event. It follows every `await`.
  * One store for everything, because on Node 20 the storage itself is the dearest part of handling an event.

@@ -1,7 +1,7 @@
 // The database of one service. A transaction is committed only if Postgres says COMMIT; everything else is a rollback
 // that the caller hears of. A crash leaves nothing half done.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { currentContext, runInContext } from '@app/context';
+import { currentContext, runInContext, sabotaged } from '@app/context';
 import { Kysely, PostgresDialect } from 'kysely';
 import { Pool, type PoolClient, type PoolConfig } from 'pg';
 import { isAftermath, isDatabaseUnavailable, isSerializationFailure } from './errors.js';
@@ -137,10 +137,10 @@ export async function runTransaction<Schema, Result>(
     await client.query('BEGIN');
     const result = await runInContext(context, () => work(tx));
     tx.close();
-    if (tx.failure) throw tx.failure.cause;
+    if (tx.failure && !sabotaged('ignored-commit-tag')) throw tx.failure.cause;
     const { command } = await client.query('COMMIT');
     // After a failed statement COMMIT "succeeds" with the tag ROLLBACK.
-    if (command !== 'COMMIT')
+    if (command !== 'COMMIT' && !sabotaged('ignored-commit-tag'))
       throw new RolledBackError('Postgres rolled the transaction back: a statement had failed.');
     tx.committed();
     return result;

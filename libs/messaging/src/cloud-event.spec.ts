@@ -33,12 +33,21 @@ function tryDecode(...given: Parameters<typeof message>): Envelope[] | undefined
 
 describe('decode', () => {
   it('never throws anything but UnreadableMessageError, whatever the bytes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void tryDecode(Buffer.from(bytes))), { numRuns: 500 });
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => void tryDecode(text)), { numRuns: 500 });
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => void tryDecode(Buffer.from(bytes))),
+      { numRuns: 500 },
+    );
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => void tryDecode(text)),
+      { numRuns: 500 },
+    );
   });
 
   it('never throws anything else, whatever the JSON', () => {
-    fc.assert(fc.property(fc.json({ stringUnit: 'binary' }), (json) => void tryDecode(json)), { numRuns: 500 });
+    fc.assert(
+      fc.property(fc.json({ stringUnit: 'binary' }), (json) => void tryDecode(json)),
+      { numRuns: 500 },
+    );
   });
 
   it('never throws anything else, whatever stands in place of an attribute', () => {
@@ -60,14 +69,28 @@ describe('decode', () => {
   });
 
   it('never throws anything else, whatever the properties', () => {
-    const headers = fc.dictionary(fc.oneof(fc.string(), fc.string().map((name) => `cloudEvents_${name}`)), fc.anything());
-    const properties = fc.record({ contentType: fc.anything(), contentEncoding: fc.anything(), headers }, { requiredKeys: [] });
+    const headers = fc.dictionary(
+      fc.oneof(
+        fc.string(),
+        fc.string().map((name) => `cloudEvents_${name}`),
+      ),
+      fc.anything(),
+    );
+    const properties = fc.record(
+      { contentType: fc.anything(), contentEncoding: fc.anything(), headers },
+      { requiredKeys: [] },
+    );
     const body = fc.constantFrom('{}', JSON.stringify(logged), '[', '"x"');
-    fc.assert(fc.property(body, properties, (text, given) => void tryDecode(text, given)), { numRuns: 500 });
+    fc.assert(
+      fc.property(body, properties, (text, given) => void tryDecode(text, given)),
+      { numRuns: 500 },
+    );
   });
 
   it('gives back what encode was given', () => {
-    const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }).filter((s) => !s.includes('\0') && s.length <= 200);
+    const text = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 60 })
+      .filter((s) => !s.includes('\0') && s.length <= 200);
     const count = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER - 1 }).filter((n) => n < 1e16);
     fc.assert(
       fc.property(text, text, count, fc.jsonValue({ maxDepth: 5 }), (subject, correlation, sequence, data) => {
@@ -107,21 +130,32 @@ describe('decode', () => {
     );
   });
 
-  it('reads a batch in its order, and refuses it as a whole if one event is bad', () => {
+  it('reads a batch in its order, and says of each event that cannot be read why', () => {
     const batch = [1, 2, 3].map((sequence) => ({ ...logged, sequence }));
-    expect(tryDecode(JSON.stringify(batch))?.map((event) => (event as { sequence: number }).sequence)).toEqual([1, 2, 3]);
-    expect(tryDecode(JSON.stringify([...batch, { ...logged, id: '' }]))).toBeUndefined();
+    const read = (events: unknown[]) => decode(message(JSON.stringify(events)), isLogged);
+    expect(read(batch)).toMatchObject([{ sequence: 1 }, { sequence: 2 }, { sequence: 3 }]);
+    const bad = { ...logged, id: '' };
+    const [one, unreadable, two] = read([batch[0], bad, batch[1]]);
+    expect([one, two]).toMatchObject([{ sequence: 1 }, { sequence: 2 }]);
+    expect(unreadable).toEqual({
+      reason: expect.stringMatching(/^not a CloudEvent: id: /),
+      content: Buffer.from(JSON.stringify(bad)),
+    });
   });
 
   it.each(['cloudEvents_', 'cloudEvents:'])('reads binary mode with headers %s…', (prefix) => {
     const { data, ...attributes } = logged;
     const headers = Object.fromEntries(Object.entries(attributes).map(([name, value]) => [prefix + name, value]));
-    expect(tryDecode(JSON.stringify(data), { headers })).toMatchObject([{ kind: 'logged', id: logged.id, sequence: 7, data }]);
+    expect(tryDecode(JSON.stringify(data), { headers })).toMatchObject([
+      { kind: 'logged', id: logged.id, sequence: 7, data },
+    ]);
   });
 
   it('takes what comes from elsewhere as foreign, whatever attributes it carries', () => {
     expect(tryDecode(JSON.stringify({ ...logged, source: '/crm' }))).toMatchObject([{ kind: 'foreign' }]);
-    expect(tryDecode(JSON.stringify({ specversion: '1.0', id: '1', source: '/crm', type: 'x' }))).toMatchObject([{ kind: 'foreign' }]);
+    expect(tryDecode(JSON.stringify({ specversion: '1.0', id: '1', source: '/crm', type: 'x' }))).toMatchObject([
+      { kind: 'foreign' },
+    ]);
   });
 
   it('holds for any depth up to 32, and refuses more, wherever the brackets stand', () => {
@@ -132,7 +166,8 @@ describe('decode', () => {
       ['{"\\"}":[],"b":', '}'],
     ];
     for (const [open, close] of shapes) {
-      const nested = (depth: number) => JSON.stringify({ ...logged, data: '@' }).replace('"@"', open.repeat(depth) + '1' + close.repeat(depth));
+      const nested = (depth: number) =>
+        JSON.stringify({ ...logged, data: '@' }).replace('"@"', open.repeat(depth) + '1' + close.repeat(depth));
       expect(tryDecode(nested(30))).toHaveLength(1);
       expect(tryDecode(nested(33))).toBeUndefined();
     }

@@ -60,12 +60,8 @@ const loggedEvent = z
   });
 const foreignEvent = z.object({ ...shared, subject: attribute.optional() });
 
-/** Why its data is not handed on, if so. */
-interface Fitness {
-  problem?: string;
-}
-export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' } & Fitness;
-export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' } & Fitness;
+export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' };
+export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' };
 export type Envelope = LoggedEvent | ForeignEvent;
 
 /** An event as it lies in the log. */
@@ -126,8 +122,7 @@ export interface UnreadableEvent {
 }
 
 /**
- * The events in a message: structured (one or a batch) or binary mode. An event whose attributes are right but whose data
- * is not fit to be handed on comes with a `problem`: it has its place in its stream.
+ * The events in a message: structured (one or a batch) or binary mode.
  *
  * @param isLogged whether a source keeps a log, so that its events must carry sequence, epoch, page and position
  * @throws {@link UnreadableMessageError} that says what is wrong, if nothing of it can be read
@@ -167,17 +162,19 @@ function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd:
     const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || '(body)'}: ${message}`);
     throw new UnreadableMessageError(`not a CloudEvent: ${problems.join('; ')}`);
   }
-  const problem = isOdd ? unfitness(result.data.data) : undefined;
-  return { ...result.data, kind: logged ? 'logged' : 'foreign', ...(problem && { problem }) } as Envelope;
+  const problem = isOdd && unfitness(value);
+  if (problem) throw new UnreadableMessageError(problem);
+  return { ...result.data, kind: logged ? 'logged' : 'foreign' } as Envelope;
 }
 
-/** @returns `isOdd`: a cheap look at the text says that its values have to be looked at one by one */
+/** @returns `isOdd`: a cheap look at the text says that its keys have to be looked at one by one */
 function parse(content: Buffer): { body: unknown; isOdd: boolean } {
   if (!isUtf8(content)) throw new UnreadableMessageError('not valid UTF-8');
+  // Of the whole message: a value that is nested too deep cannot even be written again.
+  if (depthOf(content) > MAX_DEPTH) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
   const text = content.toString('utf8');
   try {
-    const isOdd = depthOf(content) > MAX_DEPTH || /__proto__|constructor|\\u/.test(text);
-    return { body: JSON.parse(text), isOdd };
+    return { body: JSON.parse(text), isOdd: /__proto__|constructor|\\u/.test(text) };
   } catch (error) {
     throw new UnreadableMessageError(`not valid JSON: ${(error as Error).message}`);
   }
@@ -202,7 +199,7 @@ function depthOf(json: Buffer): number {
 /** Why a payload is not handed on, if so: nested too deep, or a key that could change an object's prototype. */
 export function unfitness(value: unknown, depth = 1): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  if (depth >= MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
+  if (depth > MAX_DEPTH - 2) return `nested deeper than ${MAX_DEPTH} levels`;
   for (const [key, child] of Object.entries(value)) {
     if (key === '__proto__' || (key === 'constructor' && typeof child === 'object')) {
       return `the key "${key}" is not allowed`;

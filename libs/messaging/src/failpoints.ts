@@ -52,7 +52,7 @@ export function parseFailpoints(text: string): Map<string, Armed> {
     points.map((part) => {
       const match = /^\s*(?<name>[\w.]+)=(?<action>\w+)(?::(?<value>\d+))?(?:@(?<at>\d+))?\s*$/.exec(part);
       const { name, action, value = '0', at = '0' } = match?.groups ?? {};
-      if (!name || !action || !(action in ACTIONS)) {
+      if (!name || !action || !Object.hasOwn(ACTIONS, action)) {
         throw new Error(`FAILPOINTS: "${part}" is not <name>=<${Object.keys(ACTIONS).join('|')}>[:<ms>][@<hit>]`);
       }
       return [name, { action, value: Number(value), at: Number(at), hits: 0 }];

@@ -10,6 +10,13 @@ export { Outbox } from './outbox/outbox.js';
 export { EventRefusedError, EventTooLargeError } from './outbox/recordable.js';
 export { Relay } from './outbox/relay.js';
 export { listUnpublishable, releaseUnpublishable, type Unpublishable } from './outbox/unpublishable.js';
+export {
+  listFailedTimers,
+  retryTimer,
+  timerStatus,
+  type FailedTimer,
+  type TimerStatus,
+} from './timers/timer-status.js';
 export { TimerWorker } from './timers/timer-worker.js';
 export { Timers, type Due } from './timers/timers.js';
 

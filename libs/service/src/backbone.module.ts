@@ -53,7 +53,10 @@ export class BackboneModule implements OnModuleInit {
   private pausesHealth(): Health {
     const paused = this.pauses.all;
     if (paused.length === 0) return { status: 'up' };
-    return { ...degraded(paused.map(({ scope, by, reason }) => `${scope} is paused by ${by}: ${reason}`).join('; ')), paused };
+    return {
+      ...degraded(paused.map(({ scope, by, reason }) => `${scope} is paused by ${by}: ${reason}`).join('; ')),
+      paused,
+    };
   }
 
   private relayHealth(): Health {

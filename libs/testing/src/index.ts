@@ -1,3 +1,4 @@
+export { builtApp } from './built-app.js';
 export type { Courier, Place, TestEnvelope } from './courier.js';
 export { eventually } from './eventually.js';
 export { freePort } from './free-port.js';

@@ -26,7 +26,7 @@ describe('startTcpProxy', () => {
     await once(echo, 'close');
   });
 
-  async function open(): Promise<{ socket: Socket; text: () => string; ended: Promise<string> }> {
+  function open(): { socket: Socket; text: () => string; ended: Promise<string> } {
     const socket = connect(Number(new URL(proxy.url).port), '127.0.0.1');
     let text = '';
     let error = 'end';
@@ -37,7 +37,7 @@ describe('startTcpProxy', () => {
   }
 
   it('passes everything on, in order, and the end', async () => {
-    const { socket, text, ended } = await open();
+    const { socket, text, ended } = open();
     const long = 'abcdefgh'.repeat(100_000);
     socket.end(long);
     expect(await ended).toBe('end');
@@ -48,7 +48,7 @@ describe('startTcpProxy', () => {
   });
 
   it('swallows one direction, and delivers what was held back when it heals', async () => {
-    const { socket, text } = await open();
+    const { socket, text } = open();
     proxy.blackHole('toClient');
     socket.write('one');
     await eventually(() => expect(heard).toEqual(['one']));
@@ -63,7 +63,7 @@ describe('startTcpProxy', () => {
   });
 
   it('does not tell of the end through a black hole', async () => {
-    const { socket, ended } = await open();
+    const { socket, ended } = open();
     socket.write('hello');
     await eventually(() => expect(heard).toEqual(['hello']));
     proxy.blackHole();
@@ -77,15 +77,15 @@ describe('startTcpProxy', () => {
   });
 
   it('resets connections; refuses new ones until it heals', async () => {
-    const first = await open();
+    const first = open();
     first.socket.write('x');
     await eventually(() => expect(first.text()).toBe('x'));
     proxy.refuse();
     expect(await first.ended).toBe('ECONNRESET');
-    const second = await open();
+    const second = open();
     expect(await second.ended).toBe('ECONNRESET');
     proxy.pass();
-    const third = await open();
+    const third = open();
     third.socket.end('y');
     expect(await third.ended).toBe('end');
     expect(third.text()).toBe('y');
@@ -93,7 +93,7 @@ describe('startTcpProxy', () => {
 
   it('is slow', async () => {
     proxy.delay(60);
-    const { socket, text } = await open();
+    const { socket, text } = open();
     const started = performance.now();
     socket.write('x');
     await eventually(() => expect(text()).toBe('x'), { intervalMs: 2 });
@@ -102,12 +102,12 @@ describe('startTcpProxy', () => {
   });
 
   it('cuts after so many bytes, all of which arrive', async () => {
-    const { socket, ended } = await open();
+    const { socket, ended } = open();
     proxy.cutAfter(5, 'toServer');
     socket.write('hello world');
     expect(await ended).toBe('ECONNRESET');
     await eventually(() => expect(heard.join('')).toBe('hello'));
-    const again = await open();
+    const again = open();
     again.socket.end('all of it');
     expect(await again.ended).toBe('end');
   });

@@ -60,7 +60,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       queued -= chunk.length;
       const length = allowed(direction, chunk);
       if (length === chunk.length) {
-        if (!to.write(chunk) && !to.destroyed) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+        if (!to.write(chunk) && !to.destroyed) await room(to);
         return;
       }
       delete cuts[direction];
@@ -140,6 +140,14 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       await once(server, 'close');
     },
   };
+}
+
+/** Until more can be written, or never again. */
+function room(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('drain', resolve);
+    socket.once('close', resolve);
+  });
 }
 
 /** A way that is open or shut. */

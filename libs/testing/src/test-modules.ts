@@ -16,7 +16,7 @@ export function reactingService<Event extends object>(
   react: React<Event>,
   { touches }: { touches?: (event: Event) => string[] } = {},
 ): Type {
-  @EventsHandler(contract as Type)
+  @EventsHandler(contract)
   class TestReaction implements Reaction<Event> {
     touches?: (event: Event) => string[];
     constructor(private readonly database: Database) {
@@ -29,8 +29,8 @@ export function reactingService<Event extends object>(
     constructor(private readonly reactions: EventBus) {}
 
     @EventPattern<string>(contract.type)
-    hear(@Payload() event: Event) {
-      return this.reactions.publish(event);
+    async hear(@Payload() event: Event): Promise<void> {
+      await this.reactions.publish(event);
     }
   }
   @Module({ imports: [BackboneModule], controllers: [Subscriptions], providers: [TestReaction] })

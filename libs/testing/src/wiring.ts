@@ -7,7 +7,9 @@ const HANDLERS = { events: '__eventsHandler__', commands: '__commandHandler__', 
 
 /** What a root module declares itself. */
 const declared = (module: Type, kind: 'controllers' | 'providers'): Type[] =>
-  ((Reflect.getMetadata(kind, module) as unknown[] | undefined) ?? []).filter((item) => typeof item === 'function') as Type[];
+  ((Reflect.getMetadata(kind, module) as unknown[] | undefined) ?? []).filter(
+    (item) => typeof item === 'function',
+  ) as Type[];
 
 /** The events that a class handles, if it is a reaction. */
 const handledBy = (candidate: Type): Type[] =>
@@ -32,20 +34,28 @@ export function wiringProblems(module: Type, exports: readonly unknown[] = []): 
   const patterns = patternsOf(module);
   const [controllers, providers] = [declared(module, 'controllers'), declared(module, 'providers')];
   const reactions = providers.flatMap((provider) =>
-    handledBy(provider).map((event) => ({ reaction: provider.name, type: (event as unknown as { type: string }).type })),
+    handledBy(provider).map((event) => ({
+      reaction: provider.name,
+      type: (event as unknown as { type: string }).type,
+    })),
   );
   const twice = patterns.filter((type, index) => patterns.indexOf(type) !== index);
   const classes = exports.filter((item): item is Type => typeof item === 'function');
   const isHandler = (item: Type) => Object.values(HANDLERS).some((key) => Reflect.hasOwnMetadata(key, item));
   return [
     ...twice.map((type) => `@EventPattern('${type}') stands there twice; keep one`),
-    ...patterns.filter((type) => !findContract(type)).map((type) => `no contract has the name of @EventPattern('${type}')`),
+    ...patterns
+      .filter((type) => !findContract(type))
+      .map((type) => `no contract has the name of @EventPattern('${type}')`),
     ...patterns
       .filter((type) => !reactions.some((reaction) => reaction.type === type))
       .map((type) => `nothing reacts to @EventPattern('${type}'); remove it or provide the reaction`),
     ...reactions
       .filter(({ type }) => !patterns.includes(type))
-      .map(({ reaction, type }) => `${reaction} never runs: there is no @EventPattern('${type}') in subscriptions.controller.ts`),
+      .map(
+        ({ reaction, type }) =>
+          `${reaction} never runs: there is no @EventPattern('${type}') in subscriptions.controller.ts`,
+      ),
     ...classes
       .filter((item) => isHandler(item) && !providers.includes(item))
       .map(({ name }) => `${name} is not among the providers of ${module.name}`),

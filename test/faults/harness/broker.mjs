@@ -4,9 +4,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A RabbitMQ node seen by an operator: rabbitmqctl and the management API. */
 export class Broker {
-  /** @param {Node} node */
+  #nodeNow;
+
+  /** @param {() => Node} node that answers at the moment */
   constructor(node) {
-    this.node = node;
+    this.#nodeNow = node;
+  }
+
+  get node() {
+    return this.#nodeNow();
   }
 
   /** @param {string[]} args @returns {Promise<string>} what it printed */

@@ -40,9 +40,16 @@ async function checkAccounts(trial, log, receipts) {
 async function checkTotals(trial, name, log) {
   /** @type {Map<string, { amount: number, events: number }>} */
   const should = new Map();
-  for (const { id, type, data } of log) {
+  const effects = await trial.rows(name, `select event_id from effects where reaction = 'AddToTotal'`);
+  const applied = new Set(effects.map((row) => row.event_id));
+  const may = [
+    ...trial.except.forgottenEvents,
+    ...log.filter(({ id }) => trial.except.isExempt(name, 'AddToTotal', id)),
+  ];
+  const must = log.filter(({ id }) => !trial.except.isExempt(name, 'AddToTotal', id));
+  for (const { type, data } of [...must, ...may.filter(({ id }) => applied.has(id))]) {
     const prefix = { 'producer.account.credited.v1': 'credit-', 'producer.account.debited.v1': 'debit-' }[type];
-    if (!prefix || trial.isExempt(name, 'AddToTotal', id)) continue;
+    if (!prefix) continue;
     const bucket = bucketOf(prefix, data.accountId);
     const total = should.get(bucket) ?? { amount: 0, events: 0 };
     should.set(bucket, { amount: total.amount + data.amount, events: total.events + 1 });
@@ -51,7 +58,9 @@ async function checkTotals(trial, name, log) {
   for (const { bucket, amount, events } of await trial.rows(name, 'select * from totals')) {
     const is = { amount: Number(amount), events: Number(events) };
     if (JSON.stringify(is) !== JSON.stringify(should.get(bucket))) {
-      problems.push(`sums: ${name}'s total ${bucket} is ${JSON.stringify(is)} and should be ${JSON.stringify(should.get(bucket))}`);
+      problems.push(
+        `sums: ${name}'s total ${bucket} is ${JSON.stringify(is)} and should be ${JSON.stringify(should.get(bucket))}`,
+      );
     }
   }
   return problems;

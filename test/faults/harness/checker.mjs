@@ -56,7 +56,7 @@ class Findings {
 
 /** @param {Trial} trial @param {string} name @returns {Promise<Logged[]>} */
 async function readLog(trial, name) {
-  if (!trial.databases[name]) return [];
+  if (!trial.databases.names.includes(name)) return [];
   const rows = await trial.rows(
     name,
     'select id, type, epoch, aggregate, subject, sequence, position, page, data from messaging.events order by position',
@@ -91,15 +91,18 @@ function checkCommands(trial, log, findings) {
     const events = recorded.get(command.id) ?? [];
     recorded.delete(command.id);
     const complete = command.events.every((planned, index) =>
-      events.some(({ type, data }) => isOfType(type, planned.name) && data.index === index && data.amount === planned.amount),
+      events.some(
+        ({ type, data }) => isOfType(type, planned.name) && data.index === index && data.amount === planned.amount,
+      ),
     );
     const about = `command ${command.id} (${outcome ?? 'not sent'}) has ${events.length} of ${command.events.length} events`;
-    if (outcome === 'ok' && !trial.isForgotten(command.id) && !complete) findings.add('lost', about);
+    if (outcome === 'ok' && !trial.except.isForgotten(command.id) && !complete) findings.add('lost', about);
     else if (outcome === 'ok' && events.length > command.events.length) findings.add('duplicated', about);
     else if ((outcome === 'failed' || outcome === undefined) && events.length > 0) findings.add('unexpected', about);
     else if (outcome === 'unknown' && events.length > 0 && !complete) findings.add('unexpected', `${about}: torn`);
   }
-  for (const [id, events] of recorded) findings.add('unexpected', `${events.length} event(s) of a command ${id} that nobody sent`);
+  for (const [id, events] of recorded)
+    findings.add('unexpected', `${events.length} event(s) of a command ${id} that nobody sent`);
 }
 
 /** @param {string} type @param {string} name with or without a version */
@@ -111,7 +114,8 @@ function checkSequences(log, findings) {
   const last = new Map();
   for (const { epoch, aggregate, subject, sequence } of log) {
     const stream = `${epoch} ${aggregate}/${subject}`;
-    if (sequence !== (last.get(stream) ?? 0) + 1) findings.add('outOfOrder', `${stream} has ${sequence} behind ${last.get(stream) ?? 0} in the log`);
+    if (sequence !== (last.get(stream) ?? 0) + 1)
+      findings.add('outOfOrder', `${stream} has ${sequence} behind ${last.get(stream) ?? 0} in the log`);
     last.set(stream, sequence);
   }
 }
@@ -141,10 +145,12 @@ function checkEffects(trial, name, log, effects, findings) {
       const times = found.get(`${id} ${reaction}`) ?? 0;
       found.delete(`${id} ${reaction}`);
       const about = `${name}: ${reaction} ran ${times} × for ${aggregate}/${subject} ${sequence} (${id})`;
-      if (times === 0 && !trial.isExempt(name, reaction, id)) findings.add('lost', about);
+      if (times === 0 && !trial.except.isExempt(name, reaction, id)) findings.add('lost', about);
       if (times > 1) findings.add('duplicated', about);
-      if (times > 0 && trial.skipped.has(id)) findings.add('unexpected', `${about}, which was skipped`);
+      if (times > 0 && trial.except.skipped.has(id)) findings.add('unexpected', `${about}, which was skipped`);
     }
   }
-  for (const [key] of found) if (!trial.isAllowed(name, key)) findings.add('unexpected', `${name}: an effect of ${key}, which nobody recorded`);
+  for (const [key] of found)
+    if (!trial.except.isAllowed(name, key))
+      findings.add('unexpected', `${name}: an effect of ${key}, which nobody recorded`);
 }

@@ -22,7 +22,11 @@ export async function publishAgain(trial, ids) {
     trial,
     ids.map((id) => {
       const { type, text } = /** @type {{ type: string, text: string }} */ (messages.get(id));
-      return { key: type, content: Buffer.from(text), options: { contentType: 'application/cloudevents+json', messageId: id } };
+      return {
+        key: type,
+        content: Buffer.from(text),
+        options: { contentType: 'application/cloudevents+json', messageId: id },
+      };
     }),
   );
   return ids.length;
@@ -34,7 +38,7 @@ export async function publishAgain(trial, ids) {
  * @param {readonly { key: string, content: Buffer, options?: import('amqplib').Options.Publish }[]} messages
  */
 export async function publishRaw(trial, messages) {
-  const connection = await amqp.connect(`${trial.servers.node.url}/${trial.vhost}`);
+  const connection = await amqp.connect(trial.servers.amqpUrl(trial.vhost));
   try {
     const channel = await connection.createConfirmChannel();
     for (const { key, content, options } of messages) {

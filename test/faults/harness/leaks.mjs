@@ -30,7 +30,9 @@ function rightConnections(trial) {
   const running = Object.values(trial.services).filter(({ isRunning }) => isRunning);
   const all = running.flatMap(({ name, options }) => {
     const roles = (options.env.ROLES ?? 'api,relay,inbox,workers').split(',');
-    const inboxes = roles.includes('inbox') ? Object.keys({ ...inboxesOf(name), ...trial.moreInboxes[name] }) : [];
+    const inboxes = roles.includes('inbox')
+      ? Object.keys({ ...inboxesOf(name), ...trial.except.moreInboxes[name] })
+      : [];
     return [
       ...(roles.includes('relay') ? BY_ROLE.relay : []),
       ...(roles.includes('inbox') ? BY_ROLE.inbox : []),
@@ -80,7 +82,7 @@ export async function stopAndLook(trial) {
 /** @param {Trial} trial */
 async function leftovers(trial) {
   const left = (await trial.broker.connections(trial.vhost)).map((name) => `leak: connection to RabbitMQ: ${name}`);
-  for (const name of Object.keys(trial.databases)) {
+  for (const name of trial.databases.names) {
     const rows = await trial.rows(
       name,
       `select application_name as who, state from pg_stat_activity

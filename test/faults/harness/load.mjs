@@ -110,7 +110,7 @@ export class Load {
   /** @param {PlannedCommand} command @returns {Promise<{ outcome: Outcome, detail: string | number, repeated?: boolean }>} */
   async #post(command) {
     try {
-      const response = await fetch(`${this.url()}/commands`, {
+      const response = await fetch(new URL('/commands', this.url()), {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(command),

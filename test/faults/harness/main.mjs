@@ -39,7 +39,8 @@ function chosen({ only, short }) {
     (text) => new RegExp(text.includes('*') ? `^${text.replaceAll('*', '.*')}$` : text.replace(/[^\w-]/g, '\\$&')),
   );
   return scenarios.filter(
-    (scenario) => (!short || scenario.short) && (patterns.length === 0 || patterns.some((one) => one.test(scenario.name))),
+    (scenario) =>
+      (!short || scenario.short) && (patterns.length === 0 || patterns.some((one) => one.test(scenario.name))),
   );
 }
 
@@ -59,18 +60,26 @@ async function run(options) {
   const pool = new Pool();
   const suite = new Suite(pool, options);
   suite.announce(selection);
+  const started = Date.now();
   const results = await suite.run(selection);
-  if (options.report) writeReport(results, { ...options, versions: await pool.versions() });
+  const seconds = (Date.now() - started) / 1_000;
+  if (options.report) writeReport(results, { ...options, versions: await pool.versions(), seconds });
   await pool.remove();
   const failed = results.filter(({ ok }) => !ok);
   const events = results.reduce((sum, result) => sum + result.events, 0);
   print('');
   if (failed.length === 0) {
-    print(`${colour('green', '✓')} ${results.length} scenarios, ${events} events: lost 0, duplicated 0, out of order 0, unexpected 0`);
+    print(
+      `${colour('green', '✓')} ${results.length} scenarios, ${events} events: lost 0, duplicated 0, out of order 0, unexpected 0`,
+    );
     return;
   }
-  print(`${colour('red', '✗')} ${failed.length} of ${results.length} scenarios failed: ${failed.map(({ scenario }) => scenario).join(', ')}`);
-  print(`  repeat one: npm run test:faults -- --only ${failed[0]?.scenario} --events ${options.events} --seed ${options.seed}`);
+  print(
+    `${colour('red', '✗')} ${failed.length} of ${results.length} scenarios failed: ${failed.map(({ scenario }) => scenario).join(', ')}`,
+  );
+  print(
+    `  repeat one: npm run test:faults -- --only ${failed[0]?.scenario} --events ${options.events} --seed ${options.seed}`,
+  );
   process.exitCode = 1;
 }
 

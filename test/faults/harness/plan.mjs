@@ -3,6 +3,7 @@
 import { randomFrom } from './random.mjs';
 
 /** @typedef {import('./types.js').PlannedCommand} PlannedCommand */
+/** @typedef {import('./types.js').PlannedEvent} PlannedEvent */
 /** @typedef {import('./types.js').LoadOptions} LoadOptions */
 
 const NAMES = [
@@ -20,7 +21,16 @@ const EVENTS_PER_ACCOUNT = 50;
  * @returns {PlannedCommand[]}
  */
 export function planLoad({ seed, events: asked, times = 1, ...options }) {
-  const { slow = 2, late = 0, perCommand = 3, rolledBack = 0.02, oversized = 0, more = [], flags = {} } = options;
+  const {
+    slow = 2,
+    late = 0,
+    perCommand = 3,
+    rolledBack = 0.02,
+    oversized = 0,
+    padded = {},
+    more = [],
+    flags = {},
+  } = options;
   const names = [...NAMES, ...more.flatMap((name) => [name, name])];
   const events = asked * times;
   const random = randomFrom(seed);
@@ -33,7 +43,11 @@ export function planLoad({ seed, events: asked, times = 1, ...options }) {
     const count = Math.min(1 + random.below(perCommand), events - planned);
     planned += count;
     /** @type {PlannedCommand} */
-    const command = { id: '', accountId: `a${account}`, events: Array.from({ length: count }, () => event(random, names)) };
+    const command = {
+      id: '',
+      accountId: `a${account}`,
+      events: Array.from({ length: count }, () => event(random, names)),
+    };
     if (random.next() < 0.005) command.mode = 'swallow';
     if (random.next() < late) command.pauseMs = random.below(2_000);
     plan.push(command);
@@ -46,7 +60,15 @@ export function planLoad({ seed, events: asked, times = 1, ...options }) {
     plan.push({ id: '', accountId: `a${random.below(accounts)}`, events: [event(random, names), large] });
   }
   random.shuffle(plan);
-  flagSome(plan, Array.from({ length: slow }, (_, i) => ((i + 1) * 100) / (slow + 1)), 'slow');
+  for (const [bytes, count] of Object.entries(padded)) {
+    const plain = plan.filter(({ mode }) => !mode).map(({ events: [first] }) => /** @type {PlannedEvent} */ (first));
+    for (let n = 0; n < count; n++) random.pick(plain.filter((e) => !e.paddingBytes)).paddingBytes = Number(bytes);
+  }
+  flagSome(
+    plan,
+    Array.from({ length: slow }, (_, i) => ((i + 1) * 100) / (slow + 1)),
+    'slow',
+  );
   for (const [flag, places] of Object.entries(flags)) flagSome(plan, places, flag);
   plan.forEach((command, n) => (command.id = `c${n}`));
   return plan;
@@ -61,7 +83,10 @@ function zipfOf(count, random) {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   return () => {
     let rest = random.next() * total;
-    return Math.max(0, weights.findIndex((weight) => (rest -= weight) < 0));
+    return Math.max(
+      0,
+      weights.findIndex((weight) => (rest -= weight) < 0),
+    );
   };
 }
 

@@ -1,5 +1,5 @@
 // The servers that scenarios run on: one pair that most of them share, and fresh ones for those that wreck theirs.
-import { startServers } from './servers.mjs';
+import { startClusterServers, startServers } from './servers.mjs';
 
 /** @typedef {import('./servers.mjs').Servers} Servers */
 
@@ -11,11 +11,15 @@ export class Pool {
   #versions;
 
   /** @param {import('./types.js').Scenario} scenario @returns {Promise<Servers>} */
-  async lease({ ownServers }) {
-    const kept = ownServers ? undefined : this.#kept.get('shared');
+  async lease({ ownServers, cluster }) {
+    const kind = cluster ? 'cluster' : 'shared';
+    const kept = ownServers ? undefined : this.#kept.get(kind);
     if (kept) return kept;
-    const servers = await startServers(`${ownServers ? 'own' : 'shared'}-${++this.#started}`);
-    if (!ownServers) this.#kept.set('shared', servers);
+    // A cluster takes much memory and time of the machine, so it is not there while others run.
+    if (!cluster) await this.#discard('cluster');
+    const start = cluster ? startClusterServers : startServers;
+    const servers = await start(`${ownServers ? 'own' : kind}-${++this.#started}`);
+    if (!ownServers) this.#kept.set(kind, servers);
     this.#versions ??= await readVersions(servers);
     return servers;
   }
@@ -23,9 +27,15 @@ export class Pool {
   /** @param {Servers} servers @param {boolean} sound whether they may be used again */
   async giveBack(servers, sound) {
     const kind = [...this.#kept].find(([, other]) => other === servers)?.[0];
-    if (sound && kind !== undefined) return;
-    if (kind !== undefined) this.#kept.delete(kind);
-    await servers.remove();
+    if (kind === undefined) await servers.remove();
+    else if (!sound) await this.#discard(kind);
+  }
+
+  /** @param {string} kind */
+  async #discard(kind) {
+    const servers = this.#kept.get(kind);
+    this.#kept.delete(kind);
+    await servers?.remove();
   }
 
   async versions() {

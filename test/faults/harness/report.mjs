@@ -1,6 +1,78 @@
+// Writes docs/RELIABILITY.md from what was measured in this run, and from nothing else.
 import { writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import path from 'node:path';
+import { projectDir } from '../../../tools/infrastructure/outside.mjs';
+import { scenarios } from '../scenarios/index.mjs';
 
-/** @param {any} results @param {any} options */
-export function writeReport(results, options) {
-  writeFileSync('/dev/null', JSON.stringify({ results, options }));
+/** @typedef {import('./types.js').Result} Result */
+
+const FILE = path.join(projectDir, 'docs', 'RELIABILITY.md');
+
+/**
+ * @param {readonly Result[]} results
+ * @param {{ seed: string, events: number, patience: number, versions: Record<string, string>, seconds: number }} run
+ */
+export function writeReport(results, run) {
+  writeFileSync(FILE, `${[header(results, run), table(results), details(results)].join('\n\n')}\n`);
 }
+
+/** @param {readonly Result[]} results @param {Parameters<typeof writeReport>[1]} run */
+function header(results, { seed, events, patience, versions, seconds }) {
+  const total = (/** @type {'events' | 'effects' | 'lost' | 'duplicated' | 'outOfOrder' | 'unexpected'} */ field) =>
+    results.reduce((sum, result) => sum + result[field], 0);
+  const failed = results.filter(({ ok }) => !ok);
+  const software = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const slower = patience > 1 ? ` Time-outs and targets were multiplied by ${patience} (\`--patience\`).` : '';
+  return `# Reliability, measured
+
+Written by \`npm run test:faults -- --report\` on ${new Date().toISOString().slice(0, 10)}; do not edit. Every figure here was measured in that run.
+
+- **${results.length} scenarios**, ${failed.length === 0 ? 'all of them passed' : `${failed.length} of them FAILED`}; at least ${number(events)} events each, ${number(total('events'))} in all, ${number(total('effects'))} effects; ${Math.round(seconds / 60)} minutes.
+- **Lost ${total('lost')}, duplicated ${total('duplicated')}, out of order ${total('outOfOrder')}, unexpected ${total('unexpected')}.**
+- ${software.join(', ')}; ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB.${slower}
+- Seed \`${seed}\`. The same again: \`npm run test:faults -- --events ${events} --seed ${seed}\`; one scenario: \`--only <name>\`.
+
+In every scenario real processes, a real RabbitMQ and a real Postgres work under load: commands over HTTP, several types of events, half of
+them on a few hot streams, reactions that fail at random, are slow, share rows or record events themselves. A checker outside of them compares
+what clients were told, what was recorded and what had an effect (in a table without unique keys), and a scenario also fails if its fault
+cannot be shown to have happened, if something is left waiting, if a connection is left open, or if recovery takes longer than the target.
+
+_Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere.`;
+}
+
+/** @param {readonly Result[]} results */
+function table(results) {
+  const rows = results.map((result) => {
+    const { scenario, ok, events, lost, duplicated, outOfOrder, unexpected, recoverySeconds, target } = result;
+    const name = `[${scenario}](#${scenario})${ok ? '' : ' **failed**'}`;
+    const recovered = recoverySeconds === undefined ? '–' : `${recoverySeconds.toFixed(1)} s`;
+    return `| ${[name, number(events), lost, duplicated, outOfOrder, unexpected, recovered, `${target} s`].join(' | ')} |`;
+  });
+  return [
+    '| scenario | events | lost | duplicated | out of order | unexpected | recovered in | target |',
+    '| --- | --: | --: | --: | --: | --: | --: | --: |',
+    ...rows,
+  ].join('\n');
+}
+
+/** @param {readonly Result[]} results */
+function details(results) {
+  return results
+    .map(({ scenario, evidence, commands, problems, ok }) => {
+      const about = scenarios.find(({ name }) => name === scenario);
+      const repeated = commands.repeated > 0 ? `, ${number(commands.repeated)} repetitions` : '';
+      return [
+        `## ${scenario}`,
+        about?.what,
+        `- What a user notices: ${about?.notice}`,
+        `- What shows that it happened: ${evidence.join('; ') || 'nothing'}.`,
+        `- Commands: ${number(commands.ok)} done, ${number(commands.failed)} refused${repeated}.`,
+        ...(ok ? [] : problems.slice(0, 10).map((problem) => `- **Failed**: ${problem.split('\n')[0]}`)),
+      ].join('\n');
+    })
+    .map((section) => section.replace('\n', '\n\n').replace('\n- ', '\n\n- '))
+    .join('\n\n');
+}
+
+const number = (/** @type {number} */ value) => String(value).replace(/\B(?=(\d{3})+$)/g, ' ');

@@ -6,9 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const WAITING = `
 select (select count(*) from messaging.outbox)::int as outbox,
-       (select count(*) from messaging.parked_events)::int as parked,
+       (select count(*) from messaging.parked_events where epoch is null or epoch <> all($2))::int as parked,
        (select coalesce(max(position), 0) from messaging.events)::int as position,
-       (select count(*) from messaging.events where type <> all($1))::int as events`;
+       (select count(*) from messaging.events where type <> all($1) and id <> all($3))::int as events`;
 /** The reaction that every event of the other side has. */
 const MAIN = { producer: 'NoteReceipt', other: 'Record' };
 
@@ -25,16 +25,20 @@ export async function notAtRest(trial) {
   /** @type {Record<string, number>} */
   const events = {};
   for (const name of trial.names) {
-    const [{ outbox, parked, events: recorded }] = await trial.rows(name, WAITING, [trial.unheard]);
+    const [{ outbox, parked, events: recorded }] = await trial.rows(name, WAITING, [
+      trial.except.unheard,
+      [...trial.except.brokenEpochs],
+      [...trial.except.contradictory],
+    ]);
     events[name] = recorded;
     if (outbox > 0) reasons.push(`${name}: ${outbox} in the outbox`);
-    const stay = trial.parkedForGood[name] ?? 0;
+    const stay = trial.except.parkedForGood[name] ?? 0;
     if (parked !== stay) reasons.push(`${name}: ${parked} parked${stay ? `, not ${stay}` : ''}`);
   }
   for (const name of trial.names) {
     const owner = name === 'producer' ? 'consumer' : 'producer';
     const heard = await trial.count(name, 'select count(*) from effects where reaction = $1', [mainReaction(name)]);
-    const should = (events[owner] ?? 0) - trial.skipped.size - trial.missing;
+    const should = (events[owner] ?? 0) - trial.except.skipped.size - trial.except.missing;
     if (heard < should) reasons.push(`${name}: ${heard} of ${should} events of ${owner} heard`);
   }
   return reasons;
@@ -71,12 +75,16 @@ export async function recovery(trial) {
   const marks = await Promise.all(
     trial.names.map(async (name) => {
       const owner = name === 'producer' ? 'consumer' : 'producer';
-      const [{ position, events }] = await trial.rows(owner, WAITING, [trial.unheard]);
+      const [{ position, events }] = await trial.rows(owner, WAITING, [
+        trial.except.unheard,
+        [...trial.except.brokenEpochs],
+        [...trial.except.contradictory],
+      ]);
       return { name, owner, position, events };
     }),
   );
   for (const { name, owner, position, events } of marks) {
-    const should = events - trial.skipped.size - trial.missing;
+    const should = events - trial.except.skipped.size - trial.except.missing;
     const sql = 'select count(*) from effects where reaction = $1 and source = $2 and position <= $3';
     for (;;) {
       const heard = await trial.count(name, sql, [mainReaction(name), `/${owner}`, position]).catch(() => -1);

@@ -7,6 +7,7 @@ import { startPostgres } from '../../../tools/infrastructure/postgres.mjs';
 import { startOwnRabbitMq } from '../../../tools/infrastructure/rabbitmq.mjs';
 import { signalProcess } from '../../../tools/infrastructure/signals.mjs';
 import { Broker } from './broker.mjs';
+import { startCluster } from './cluster.mjs';
 
 /** Removed by the next test run, should this one be killed. */
 export const runDir = path.join(dataDir, `test-${process.pid}-faults`);
@@ -19,25 +20,62 @@ export async function startServers(name) {
   mkdirSync(dir, { recursive: true });
   const log = () => {};
   const [node, postgres] = await Promise.all([
-    startOwnRabbitMq({ dataDir: path.join(dir, 'rabbitmq'), ports: { amqp: 0, management: 0 }, statisticsMs: 500, log }),
+    startOwnRabbitMq({
+      dataDir: path.join(dir, 'rabbitmq'),
+      ports: { amqp: 0, management: 0 },
+      statisticsMs: 500,
+      log,
+    }),
     startPostgres({ dataDir: path.join(dir, 'postgres'), port: 0, log }),
   ]);
   return new Servers(dir, node, postgres);
 }
 
+/** A cluster of three brokers, and a Postgres. @param {string} name */
+export async function startClusterServers(name) {
+  const dir = path.join(runDir, name);
+  mkdirSync(dir, { recursive: true });
+  const [cluster, postgres] = await Promise.all([
+    startCluster(path.join(dir, 'cluster')),
+    startPostgres({ dataDir: path.join(dir, 'postgres'), port: 0, log: () => {} }),
+  ]);
+  return new Servers(dir, undefined, postgres, cluster);
+}
+
 export class Servers {
   #template = false;
+  #node;
+  #cluster;
 
   /**
    * @param {string} dir
-   * @param {Awaited<ReturnType<typeof startOwnRabbitMq>>} node
+   * @param {Awaited<ReturnType<typeof startOwnRabbitMq>> | undefined} node
    * @param {Awaited<ReturnType<typeof startPostgres>>} postgres
+   * @param {import('./cluster.mjs').Cluster} [cluster] instead of the node
    */
-  constructor(dir, node, postgres) {
+  constructor(dir, node, postgres, cluster) {
     this.dir = dir;
-    this.node = node;
+    this.#node = node;
+    this.#cluster = cluster;
     this.postgres = postgres;
-    this.broker = new Broker(node);
+    this.broker = new Broker(() => cluster?.alive ?? this.node);
+  }
+
+  /** The broker, if it is one. */
+  get node() {
+    if (!this.#node) throw new Error('these servers have a cluster');
+    return this.#node;
+  }
+
+  get cluster() {
+    if (!this.#cluster) throw new Error('these servers have one broker only');
+    return this.#cluster;
+  }
+
+  /** What a service is told; for a cluster the URLs of all nodes. @param {string} vhost */
+  amqpUrl(vhost) {
+    const nodes = this.#cluster?.nodes ?? [this.node];
+    return nodes.map(({ url }) => `${url}/${vhost}`).join(',');
   }
 
   /** One statement as superuser, on a connection of its own. @param {string} sql @param {unknown[]} [values] */
@@ -60,8 +98,12 @@ export class Servers {
     return this.postgres.urlOf(name);
   }
 
-  /** Nobody may be connected to the original. @param {string} from @param {string} to */
+  /** Nobody but the checker may be connected to the original. @param {string} from @param {string} to */
   async copyDatabase(from, to) {
+    await this.asSuperuser(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'checker'`,
+      [from],
+    );
     for (let patience = 50; ; patience--) {
       try {
         await this.asSuperuser(`create database "${to}" template "${from}"`);
@@ -86,7 +128,7 @@ export class Servers {
   }
 
   async remove() {
-    await Promise.all([this.node.remove(), this.postgres.remove()]);
+    await Promise.all([this.#node?.remove(), this.#cluster?.remove(), this.postgres.remove()]);
     rmSync(this.dir, { recursive: true, force: true, maxRetries: 5 });
   }
 

@@ -31,7 +31,9 @@ export class Suite {
   announce(selection) {
     const { seed, events, repeat } = this.options;
     const minutes = (selection.reduce((sum, one) => sum + this.#estimate(one), 0) * repeat) / 60;
-    print(`${selection.length} scenarios × ${events} events, seed ${seed}, about ${Math.max(1, Math.round(minutes))} min`);
+    print(
+      `${selection.length} scenarios × ${events} events, seed ${seed}, about ${Math.max(1, Math.round(minutes))} min`,
+    );
   }
 
   /** @param {readonly Scenario[]} selection @returns {Promise<Result[]>} */
@@ -39,7 +41,10 @@ export class Suite {
     /** @type {Result[]} */
     const results = [];
     const queue = Array.from({ length: this.options.repeat }, (_, round) =>
-      selection.map((scenario) => ({ scenario, seed: round === 0 ? this.options.seed : `${this.options.seed}-${round}` })),
+      selection.map((scenario) => ({
+        scenario,
+        seed: round === 0 ? this.options.seed : `${this.options.seed}-${round}`,
+      })),
     ).flat();
     for (const [index, { scenario, seed }] of queue.entries()) {
       const left = queue.slice(index).reduce((sum, one) => sum + this.#estimate(one.scenario), 0);
@@ -76,7 +81,9 @@ export class Suite {
 
   /** @param {string} label @param {Result & { dir: string }} result */
   #complain(label, { problems, dir, evidence, seconds, lost, duplicated, outOfOrder, unexpected }) {
-    print(`${colour('red', '✗')} ${label} (${seconds} s): lost ${lost}, duplicated ${duplicated}, out of order ${outOfOrder}, unexpected ${unexpected}`);
+    print(
+      `${colour('red', '✗')} ${label} (${seconds} s): lost ${lost}, duplicated ${duplicated}, out of order ${outOfOrder}, unexpected ${unexpected}`,
+    );
     for (const problem of problems.slice(0, 20)) print(`    ${problem}`);
     if (problems.length > 20) print(`    … and ${problems.length - 20} more`);
     for (const line of evidence) print(colour('gray', `    evidence: ${line}`));

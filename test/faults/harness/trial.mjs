@@ -2,15 +2,15 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { run } from '../../../tools/infrastructure/commands.mjs';
 import { dataDir, projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { freePort } from '../../../tools/infrastructure/ports.mjs';
+import { Exceptions } from './exceptions.mjs';
 import { Load } from './load.mjs';
 import { planLoad } from './plan.mjs';
 import { built } from './servers.mjs';
 import { Service } from './service.mjs';
-import { look } from './sql.mjs';
+import { TrialDatabases } from './trial-databases.mjs';
 
 /** @typedef {import('./types.js').Scenario} Scenario */
 /** @typedef {import('./types.js').ServiceOptions} ServiceOptions */
@@ -28,28 +28,11 @@ export class Trial {
   evidence = [];
   /** @type {Record<string, Service>} by id */
   services = {};
-  /** @type {Record<string, import('./sql.mjs').Look>} by name of the service */
-  databases = {};
-  /** @type {Record<string, string>} URLs by name of the service */
-  databaseUrls = {};
   /** @type {Record<string, TcpProxy>} by `<service id>.<broker|database>` */
   #proxies = {};
-  /** Events that stay parked for good, by name of the service. @type {Record<string, number>} */
-  parkedForGood = {};
-  /** Events that an operator has skipped, so that they have no effect, by id. @type {Set<string>} */
-  skipped = new Set();
-  /** Inboxes besides the usual ones with their aggregates, by name of the service. @type {Record<string, Record<string, string[]>>} */
-  moreInboxes = {};
-  /** Commands that were acknowledged by a database that was later taken back to an older state. @type {Set<string>} */
-  forgotten = new Set();
-  /** Reactions that need not have seen an event, as `service reaction` → ids. @type {Map<string, Set<string>>} */
-  exempt = new Map();
-  /** Effects of events that exist no more, as `service id`. @type {Set<string>} */
-  allowed = new Set();
-  /** Types of events that nobody reacts to. @type {string[]} */
-  unheard = [];
-  /** Events that nobody can hear any more. */
-  missing = 0;
+  /** @type {string | undefined} */
+  #loadUrl;
+  except = new Exceptions();
   /** The run is being judged; nothing waits any longer. */
   over = false;
   /** @type {number | undefined} */
@@ -68,13 +51,14 @@ export class Trial {
     this.seed = seed;
     this.sabotage = sabotage;
     this.patience = patience;
+    this.databases = new TrialDatabases(servers, scenario.name);
     this.vhost = `faults-${scenario.name}`;
     this.dir = path.join(dataDir, 'faults', scenario.name);
     mkdirSync(this.dir, { recursive: true });
     const plan = planLoad({ seed: `${seed}/${scenario.name}`, events, ...scenario.load });
     const options = { seconds: scenario.load?.seconds, concurrency: scenario.load?.concurrency };
     const historyFile = path.join(this.dir, 'history.ndjson');
-    this.load = new Load(plan, { url: () => this.producer.url, historyFile, ...options });
+    this.load = new Load(plan, { url: () => this.#loadUrl ?? this.producer.url, historyFile, ...options });
   }
 
   get broker() {
@@ -113,26 +97,19 @@ export class Trial {
     const declared = Object.entries(this.scenario.services ?? { producer: {}, consumer: {} });
     const names = new Set(declared.map(([id, { service = id }]) => service));
     await this.broker.createVhost(this.vhost);
-    for (const name of names) {
-      this.databaseUrls[name] = await this.servers.createDatabase(this.databaseName(name));
-      this.databases[name] = look(/** @type {string} */ (this.databaseUrls[name]));
-    }
+    for (const name of names) await this.databases.create(name);
     for (const [id, options] of declared) this.services[id] = await this.#prepare(id, options);
+    if (this.scenario.load?.proxied) this.#loadUrl = await this.#proxy('load', this.producer.url);
     const now = declared.filter(([, { manual }]) => !manual).map(([id]) => this.service(id));
     await Promise.all(now.map((service) => service.start()));
     await Promise.all(now.map((service) => service.ready()));
-  }
-
-  /** @param {string} name of a service */
-  databaseName(name) {
-    return `faults_${this.scenario.name.replaceAll('-', '_')}_${name}`.slice(0, 63);
   }
 
   /** @param {string} id @param {ServiceOptions} options */
   async #prepare(id, { service: name = id, env = {}, failpoints, proxied = [], wrapper }) {
     const prefix = name.toUpperCase();
     const port = await freePort();
-    const direct = { broker: `${this.servers.node.url}/${this.vhost}`, database: this.databaseUrls[name] ?? '' };
+    const direct = { broker: this.servers.amqpUrl(this.vhost), database: this.databases.urls[name] ?? '' };
     for (const target of proxied) direct[target] = await this.#proxy(`${id}.${target}`, direct[target]);
     return new Service({
       id,
@@ -165,21 +142,6 @@ export class Trial {
     this.#proxies[name] = proxy;
     this.cleanUps.push(() => proxy.close());
     return proxy.url;
-  }
-
-  /** @param {string} commandId */
-  isForgotten(commandId) {
-    return this.forgotten.has(commandId);
-  }
-
-  /** Whether an event need not have had this effect. @param {string} service @param {string} reaction @param {string} id */
-  isExempt(service, reaction, id) {
-    return this.skipped.has(id) || this.exempt.get(`${service} ${reaction}`)?.has(id) === true;
-  }
-
-  /** Whether an effect of an unknown event is in order. @param {string} service @param {string} key `id reaction` */
-  isAllowed(service, key) {
-    return this.allowed.has(`${service} ${key.split(' ')[0]}`);
   }
 
   /** The fault is over: from now on the clock of recovery runs. */
@@ -230,16 +192,13 @@ export class Trial {
   }
 
   /** Rows of a service's database. @param {string} name @param {string} sql @param {unknown[]} [values] */
-  async rows(name, sql, values) {
-    const database = this.databases[name];
-    if (!database) throw new Error(`${this.scenario.name} has no service ${name}`);
-    return database.query(sql, values);
+  rows(name, sql, values) {
+    return this.databases.rows(name, sql, values);
   }
 
   /** The only figure of a statement. @param {string} name @param {string} sql @param {unknown[]} [values] */
-  async count(name, sql, values) {
-    const [row] = await this.rows(name, sql, values);
-    return Number(Object.values(row)[0]);
+  count(name, sql, values) {
+    return this.databases.count(name, sql, values);
   }
 
   /** A counter of the process that runs now, over all labels. @param {string} id @param {string} name */
@@ -275,57 +234,19 @@ export class Trial {
       cwd: this.dir,
       env: {
         PATH: process.env.PATH,
-        RABBITMQ_URL: `${this.servers.node.url}/${this.vhost}`,
-        [`${name.toUpperCase()}_DATABASE_URL`]: this.databaseUrls[name],
+        RABBITMQ_URL: this.servers.amqpUrl(this.vhost),
+        [`${name.toUpperCase()}_DATABASE_URL`]: this.databases.urls[name],
       },
     });
     if (code !== 0 && code !== 4) throw new Error(`events ${words.join(' ')}: code ${code}: ${stderr || stdout}`);
     return JSON.parse(stdout);
   }
 
-  /**
-   * Looks again and again, ten times a second.
-   * @param {string} name of the service
-   * @param {string} sql
-   * @returns {{ seen: Set<string>, most: number, stop: () => void }} `seen`: every row there was; `most`: rows at a time
-   */
-  sample(name, sql) {
-    const sampler = { seen: new Set(), most: 0, stop: () => clearInterval(timer) };
-    const look = async () => {
-      const rows = await this.rows(name, sql);
-      for (const row of rows) sampler.seen.add(JSON.stringify(row));
-      sampler.most = Math.max(sampler.most, rows.length);
-    };
-    const timer = setInterval(() => void look().catch(() => {}), 100);
-    this.cleanUps.push(() => sampler.stop());
-    return sampler;
-  }
-
-  /**
-   * Begins a transaction and keeps it open.
-   * @param {string} name of the service
-   * @param {string} sql
-   * @returns {Promise<() => Promise<void>>} ends it
-   */
-  async hold(name, sql) {
-    const client = new pg.Client({ connectionString: this.databaseUrls[name], application_name: 'checker' });
-    client.on('error', () => {});
-    await client.connect();
-    await client.query(`begin; ${sql}`);
-    const end = async () => {
-      await client.query('rollback').catch(() => {});
-      await client.end().catch(() => {});
-    };
-    this.cleanUps.push(end);
-    return end;
-  }
-
   async cleanUp() {
     this.load.stop();
     await Promise.all(Object.values(this.services).map((service) => service.stop('SIGKILL').catch(() => {})));
     for (const cleanUp of this.cleanUps) await cleanUp();
-    await Promise.all(Object.values(this.databases).map((database) => database.close()));
-    for (const name of Object.keys(this.databases)) await this.servers.dropDatabase(this.databaseName(name));
+    await this.databases.drop();
     await this.broker.api('DELETE', `vhosts/${this.vhost}`).catch(() => {});
   }
 }

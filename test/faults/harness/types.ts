@@ -37,6 +37,8 @@ export interface LoadOptions {
   rolledBack?: number;
   /** Commands with an event of 300 kB, which must be refused; default 0. */
   oversized?: number;
+  /** How many events are made so many bytes larger, e.g. `{ 80_000: 3 }`. */
+  padded?: Record<number, number>;
   /** Further events, such as `account.credited.v2`. */
   more?: string[];
   /** The load goes through a proxy, as `load`. */

@@ -93,9 +93,19 @@ export const consumerScenarios = [
         Array.from({ length: random.next() < 0.1 ? 10 : 1 }, () => id),
       );
       const sent = await publishAgain(trial, random.shuffle(copies));
-      const parked = await trial.until('events are ahead', () => trial.count('consumer', 'select count(*) from messaging.parked_events'));
+      const parked = await trial.until('events are ahead', () =>
+        trial.count('consumer', 'select count(*) from messaging.parked_events'),
+      );
       trial.prove(parked > 0, `${sent} deliveries in random order, up to ${parked} events waited for a predecessor`);
-      await trial.until('all are applied', () => trial.count('consumer', `select (select count(*) from messaging.parked_events) = 0 and count(*) = ${new Set(copies).size} from effects where reaction = 'Record'`), 60);
+      await trial.until(
+        'all are applied',
+        () =>
+          trial.count(
+            'consumer',
+            `select (select count(*) from messaging.parked_events) = 0 and count(*) = ${new Set(copies).size} from effects where reaction = 'Record'`,
+          ),
+        60,
+      );
       await trial.service('relay').start();
       trial.healed();
       const dropped = await trial.until('duplicates come', () => trial.metric('consumer', 'inbox_duplicates_total'));

@@ -1,3 +1,5 @@
+/** @typedef {import('../harness/trial.mjs').Trial} Trial */
+
 /** Faults of Postgres. @type {import('../harness/types.js').Scenario[]} */
 export const databaseScenarios = [
   {
@@ -13,8 +15,8 @@ export const databaseScenarios = [
         await trial.servers.crashPostgres();
       }
       trial.healed();
-      const unknown = trial.load.unknowns;
-      trial.prove(unknown > 0, `Postgres crashed twice, ${unknown} commands got no answer or a 5xx`);
+      const { unknowns } = trial.load;
+      trial.prove(unknowns > 0, `Postgres crashed twice, ${unknowns} commands got no answer or a 5xx`);
     },
   },
   {
@@ -38,6 +40,73 @@ export const databaseScenarios = [
       }
       trial.healed();
       trial.prove(terminated > 20, `${terminated} connections were terminated`);
+    },
+  },
+  {
+    name: 'deadlocks',
+    what: 'Somebody else locks the rows that reactions and commands write, in the opposite order, so that they deadlock.',
+    notice: 'Nothing but short delays.',
+    target: 15,
+    seconds: 10,
+    load: { seconds: 10 },
+    async run(trial) {
+      await trial.load.reached(0.2);
+      const deadlocks = () =>
+        trial.count('consumer', 'select deadlocks from pg_stat_database where datname = current_database()');
+      const before = await deadlocks();
+      for (let times = 0; times < 15; times++) {
+        const lock = (/** @type {string} */ bucket) =>
+          `do $$ begin perform from totals where bucket = '${bucket}' for update; end $$`;
+        const end = await trial.databases.hold('consumer', `set lock_timeout = '3s'; ${lock('credit-4')}`, [
+          ...['credit-3', 'debit-4', 'credit-2', 'debit-3', 'credit-1', 'debit-2', 'credit-0'].map(lock),
+        ]);
+        await end();
+      }
+      trial.healed();
+      const count = (await trial.until('Postgres reports deadlocks', async () => (await deadlocks()) - before)) ?? 0;
+      trial.prove(count > 0, `${count} deadlocks`);
+    },
+  },
+  {
+    name: 'table-locked',
+    what: 'A migration locks tables of both services exclusively for eight seconds.',
+    notice: 'Commands fail with 5xx after three seconds; effects wait.',
+    target: 20,
+    seconds: 10,
+    load: { seconds: 12 },
+    async run(trial) {
+      await trial.load.reached(0.2);
+      const { unknowns } = trial.load;
+      const ends = [
+        await trial.databases.hold('producer', 'lock table accounts in access exclusive mode'),
+        await trial.databases.hold('consumer', 'lock table effects in access exclusive mode'),
+      ];
+      await trial.sleep(8);
+      for (const end of ends) await end();
+      trial.healed();
+      trial.prove(trial.load.unknowns > unknowns, `${trial.load.unknowns - unknowns} commands timed out`);
+    },
+  },
+  {
+    name: 'pool-exhausted',
+    what: 'The producer has five connections for commands, and commands keep them busy for a second each.',
+    notice: 'Commands queue and partly fail with 503; relay and inbox have connections of their own and go on.',
+    target: 20,
+    seconds: 15,
+    load: { seconds: 10, late: 0.15, concurrency: 64 },
+    services: { producer: { env: { DATABASE_POOL_SIZE: '5' } }, consumer: {} },
+    async run(trial) {
+      await trial.load.reached(0.5);
+      const busy = await trial.count(
+        'producer',
+        `select count(*) from pg_stat_activity where datname = current_database() and application_name = 'producer'`,
+      );
+      await trial.load.done();
+      trial.healed();
+      trial.prove(
+        busy <= 5,
+        `${busy} connections for 64 requests at a time, ${trial.load.unknowns} were refused; the slowest answer took ${(trial.load.slowest / 1_000).toFixed(1)} s`,
+      );
     },
   },
 ];

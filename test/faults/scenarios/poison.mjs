@@ -53,7 +53,10 @@ export const poisonScenarios = [
     async run(trial) {
       await failed(trial, 2, 2);
       const before = await standing(trial);
-      trial.prove(trial.load.progress < 1, `repaired at ${Math.round(trial.load.progress * 100)} % of the load: ${before}`);
+      trial.prove(
+        trial.load.progress < 1,
+        `repaired at ${Math.round(trial.load.progress * 100)} % of the load: ${before}`,
+      );
       await trial.repair('throws');
       trial.healed();
     },
@@ -66,7 +69,12 @@ export const poisonScenarios = [
     seconds: 50,
     load: { slow: 0, flags: { hangs: [30] } },
     async run(trial) {
-      await trial.until('it is run by the workers', async () => (await trial.count('consumer', `select count(*) from messaging.parked_events where state = 'slow'`)) > 0, 60);
+      await trial.until(
+        'it is run by the workers',
+        async () =>
+          (await trial.count('consumer', `select count(*) from messaging.parked_events where state = 'slow'`)) > 0,
+        60,
+      );
       await failed(trial, 1);
       trial.prove(true, `the reaction was cut off after 2 s and again after 30 s; ${await standing(trial)}`);
       await trial.repair('hangs');
@@ -81,9 +89,20 @@ export const poisonScenarios = [
     seconds: 40,
     load: { flags: { aborts: [30] } },
     async run(trial) {
-      await trial.until('the event is set aside', async () => (await trial.count('consumer', `select count(*) from messaging.parked_events where error like '%processes died%'`)) > 0, 120);
+      await trial.until(
+        'the event is set aside',
+        async () =>
+          (await trial.count(
+            'consumer',
+            `select count(*) from messaging.parked_events where error like '%processes died%'`,
+          )) > 0,
+        120,
+      );
       const aborted = () => trial.consumer.ends.filter(({ signal }) => signal === 'SIGABRT').length;
-      trial.prove(aborted() >= 2, `the process died of it ${aborted()} times before it was set aside; ${await standing(trial)}`);
+      trial.prove(
+        aborted() >= 2,
+        `the process died of it ${aborted()} times before it was set aside; ${await standing(trial)}`,
+      );
       await trial.repair('aborts');
       trial.healed();
       await trial.consumer.ready();
@@ -92,7 +111,8 @@ export const poisonScenarios = [
   {
     name: 'poison-blocks-the-event-loop',
     what: 'One event makes its reaction block the event loop, so that nothing else of the process runs.',
-    notice: 'The service stands still for 30 s at a time, until its watchdog ends it; then it goes on without that stream.',
+    notice:
+      'The service stands still for 30 s at a time, until its watchdog ends it; then it goes on without that stream.',
     target: 45,
     seconds: 140,
     load: { slow: 0, flags: { blocks: [30] } },
@@ -112,15 +132,27 @@ export const poisonScenarios = [
     async run(trial) {
       await trial.load.reached(0.3);
       const messages = unreadable();
-      await publishRaw(trial, messages.map((message) => ({ key: 'producer.account.credited.v1', ...message })));
-      trial.parkedForGood.consumer = messages.length * 2; // the audit inbox listens as well
+      await publishRaw(
+        trial,
+        messages.map((message) => ({ key: 'producer.account.credited.v1', ...message })),
+      );
+      trial.except.parkedForGood.consumer = messages.length * 2; // the audit inbox listens as well
       const aside = await trial.until('all are set aside', async () => {
-        const rows = await trial.rows('consumer', `select distinct split_part(error, ':', 1) as error from messaging.parked_events where state = 'dead'`);
-        const count = await trial.count('consumer', `select count(*) from messaging.parked_events where state = 'dead' and body is not null`);
+        const rows = await trial.rows(
+          'consumer',
+          `select distinct split_part(error, ':', 1) as error from messaging.parked_events where state = 'dead'`,
+        );
+        const count = await trial.count(
+          'consumer',
+          `select count(*) from messaging.parked_events where state = 'dead' and body is not null`,
+        );
         return count === messages.length * 2 && rows;
       });
       trial.healed();
-      trial.prove(aside.length >= 4, `${messages.length} messages were set aside in two inboxes with ${aside.length} different reasons`);
+      trial.prove(
+        aside.length >= 4,
+        `${messages.length} messages were set aside in two inboxes with ${aside.length} different reasons`,
+      );
       const alive = trial.consumer.ends.length === 0;
       trial.prove(alive, 'no process ended');
     },
@@ -134,11 +166,19 @@ export const poisonScenarios = [
     services: { producer: { env: { FAULTS_VERSION: '2' } }, consumer: {} },
     reactions: { consumer: { 'producer.account.credited.v2': ['Record'] } },
     async run(trial) {
-      trial.unheard = ['producer.account.archived.v1'];
+      trial.except.unheard = ['producer.account.archived.v1'];
       await trial.load.done();
-      const waiting = await trial.until('streams wait for the update', () => trial.count('consumer', `select count(*) from messaging.parked_events where state = 'incompatible'`));
-      const passed = await trial.count('producer', `select count(*) from messaging.events where type like '%archived%'`);
-      trial.prove(waiting > 0 && passed > 0, `${waiting} streams waited at an unknown version, ${passed} events of an unknown kind were recorded`);
+      const waiting = await trial.until('streams wait for the update', () =>
+        trial.count('consumer', `select count(*) from messaging.parked_events where state = 'incompatible'`),
+      );
+      const passed = await trial.count(
+        'producer',
+        `select count(*) from messaging.events where type like '%archived%'`,
+      );
+      trial.prove(
+        waiting > 0 && passed > 0,
+        `${waiting} streams waited at an unknown version, ${passed} events of an unknown kind were recorded`,
+      );
       await trial.consumer.stop();
       trial.consumer.options.env.FAULTS_VERSION = '2';
       await trial.consumer.start();
@@ -158,20 +198,36 @@ export const poisonScenarios = [
       await trial.rows('consumer', `insert into repaired values ('throws')`);
       const retry = () => trial.operator('consumer', 'parked', 'retry', '--all', '--yes');
       const both = Promise.all([retry(), retry()]);
-      await trial.until('the retry works', async () => (await trial.count('consumer', 'select count(*) from messaging.parked_events where claimed_at is not null')) >= 0);
+      await trial.until(
+        'the retry works',
+        async () =>
+          (await trial.count(
+            'consumer',
+            'select count(*) from messaging.parked_events where claimed_at is not null',
+          )) >= 0,
+      );
       await trial.consumer.kill();
       const [one, other] = await both;
       await trial.consumer.ready();
       await retry();
       trial.healed();
-      trial.prove(one.affected + other.affected > 0, `retried ${one.affected} and ${other.affected} events at once, killed meanwhile; ${before}`);
+      trial.prove(
+        one.affected + other.affected > 0,
+        `retried ${one.affected} and ${other.affected} events at once, killed meanwhile; ${before}`,
+      );
     },
   },
 ];
 
 function unreadable() {
   const json = (/** @type {unknown} */ value) => Buffer.from(JSON.stringify(value));
-  const event = { specversion: '1.0', id: 'x', source: '/elsewhere', type: 'producer.account.credited.v1', subject: 'a1' };
+  const event = {
+    specversion: '1.0',
+    id: 'x',
+    source: '/elsewhere',
+    type: 'producer.account.credited.v1',
+    subject: 'a1',
+  };
   return [
     { content: Buffer.from('{"specversion": ') },
     { content: Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]) },

@@ -1,3 +1,10 @@
+import path from 'node:path';
+import { projectDir } from '../../../tools/infrastructure/outside.mjs';
+
+/** @typedef {import('../harness/trial.mjs').Trial} Trial */
+
+const skewed = `--import=${path.join(projectDir, 'test/faults/harness/skewed-clock.mjs')}`;
+
 /** Faults of processes and of those who run them. @type {import('../harness/types.js').Scenario[]} */
 export const processScenarios = [
   {
@@ -10,7 +17,12 @@ export const processScenarios = [
     async run(trial) {
       /** @type {string[]} */
       const ends = [];
-      for (const [share, service] of /** @type {const} */ ([[0.15, trial.consumer], [0.35, trial.producer], [0.55, trial.consumer], [0.75, trial.producer]])) {
+      for (const [share, service] of /** @type {const} */ ([
+        [0.15, trial.consumer],
+        [0.35, trial.producer],
+        [0.55, trial.consumer],
+        [0.75, trial.producer],
+      ])) {
         await trial.load.reached(share);
         const started = Date.now();
         const { code, signal } = await service.stop();
@@ -22,6 +34,160 @@ export const processScenarios = [
       }
       trial.healed();
       trial.prove(ends.length === 4, `ended: ${ends.join(', ')}`);
+    },
+  },
+  {
+    name: 'power-cut',
+    what: 'Producer, consumer, RabbitMQ and Postgres are killed at once with SIGKILL and started again in random order.',
+    notice: 'Nothing works until the servers are up again; what was answered with 2xx is there.',
+    target: 60,
+    seconds: 30,
+    ownServers: true,
+    load: { seconds: 10 },
+    async run(trial) {
+      await trial.load.reached(0.5);
+      await Promise.all([
+        trial.producer.kill(),
+        trial.consumer.kill(),
+        trial.servers.node.kill9(),
+        trial.servers.postgres.kill9(),
+      ]);
+      await trial.sleep(2);
+      await Promise.all([trial.servers.postgres.start(), trial.servers.node.start()]);
+      trial.healed();
+      const kills = [...trial.producer.ends, ...trial.consumer.ends].filter(
+        ({ signal }) => signal === 'SIGKILL',
+      ).length;
+      trial.prove(
+        kills >= 2,
+        `${kills} services and both servers were killed, ${trial.load.unknowns} commands got no answer`,
+      );
+    },
+  },
+  {
+    name: 'consumer-down-for-long',
+    what: 'The consumer is down during the whole load and works off the backlog afterwards, slowly (5 ms per event).',
+    notice: 'Commands are answered as always; effects come when the consumer is back.',
+    target: 90,
+    seconds: 20,
+    services: { producer: {}, consumer: { manual: true, env: { FAULTS_PAUSE_MS: '5' } } },
+    async run(trial) {
+      await trial.consumer.start();
+      await trial.consumer.ready();
+      await trial.consumer.stop();
+      await trial.load.done();
+      const { unknowns } = trial.load;
+      const waiting = await trial.until('the backlog is in the queue', async () => {
+        const outbox = await trial.count('producer', 'select count(*) from messaging.outbox');
+        return outbox === 0 && trial.count('producer', 'select count(*) from messaging.events');
+      });
+      await trial.consumer.start();
+      await trial.consumer.ready();
+      trial.healed();
+      let most = 0;
+      await trial.until(
+        'the backlog is worked off',
+        async () => {
+          most = Math.max(most, await trial.metric('consumer', 'process_resident_memory_bytes'));
+          return (await trial.count('consumer', `select count(*) from effects where reaction = 'Record'`)) >= waiting;
+        },
+        150,
+      );
+      trial.prove(
+        unknowns === 0 && most < 300e6,
+        `${waiting} events waited, no command failed, the consumer needed at most ${Math.round(most / 1e6)} MB`,
+      );
+    },
+  },
+  {
+    name: 'backlog-in-the-outbox',
+    what: 'RabbitMQ is stopped during the whole load: all events pile up in the outbox.',
+    notice: 'Commands are answered as always; effects come when the broker is back, in order.',
+    target: 60,
+    seconds: 15,
+    load: { times: 2 },
+    async run(trial) {
+      await trial.broker.ctl('stop_app');
+      await trial.load.done();
+      const { unknowns } = trial.load;
+      const waiting = await trial.count('producer', 'select count(*) from messaging.outbox');
+      const before = await trial.metric('producer', 'process_resident_memory_bytes');
+      await trial.broker.ctl('start_app');
+      trial.healed();
+      let most = before;
+      await trial.until(
+        'the outbox is empty',
+        async () => {
+          most = Math.max(most, await trial.metric('producer', 'process_resident_memory_bytes'));
+          return (await trial.count('producer', 'select count(*) from messaging.outbox')) === 0;
+        },
+        90,
+      );
+      trial.prove(
+        waiting > 500 && unknowns === 0,
+        `${waiting} events piled up, no command failed; the producer grew from ${Math.round(before / 1e6)} to ${Math.round(most / 1e6)} MB`,
+      );
+    },
+  },
+  {
+    name: 'thundering-herd',
+    what: 'Eight processes with some fifty connections lose RabbitMQ at the same moment, for five seconds.',
+    notice: 'Effects wait until it is back; the processes come back one by one.',
+    target: 30,
+    seconds: 25,
+    load: { seconds: 12 },
+    services: {
+      producer: {},
+      'producer-b': { service: 'producer' },
+      consumer: {},
+      ...Object.fromEntries(['b', 'c', 'd'].map((letter) => [`consumer-${letter}`, { service: 'consumer' }])),
+      latecomer: {},
+      'latecomer-b': { service: 'latecomer' },
+    },
+    async run(trial) {
+      await trial.load.reached(0.3);
+      const before = (await trial.broker.connections(trial.vhost)).length;
+      await trial.broker.ctl('stop_app');
+      await trial.sleep(5);
+      await trial.broker.ctl('start_app');
+      trial.healed();
+      const after = await trial.until(
+        'all are connected',
+        async () => {
+          const now = (await trial.broker.connections(trial.vhost)).length;
+          return now >= before && now;
+        },
+        60,
+      );
+      const attempts = Object.values(trial.services).reduce((sum, service) => sum + service.count(/"connecting/g), 0);
+      trial.prove(
+        after >= before,
+        `${before} connections were lost and ${after} built again; ${attempts} lines about it`,
+      );
+    },
+  },
+  {
+    name: 'clocks-wrong',
+    what: 'The clock of the producer is an hour fast and jumps back two hours under load; that of the consumer is an hour slow.',
+    notice: 'Times shown are wrong; order and effects are not touched.',
+    target: 15,
+    seconds: 5,
+    load: { seconds: 10 },
+    services: {
+      producer: { env: { NODE_OPTIONS: skewed, FAULTS_CLOCK: '3600:8:-3600' } },
+      consumer: { env: { NODE_OPTIONS: skewed, FAULTS_CLOCK: '-3600:8:-3600' } },
+    },
+    async run(trial) {
+      await trial.load.done();
+      const times = trial.producer.log().matchAll(/"time":"([^"]+)"/g);
+      const offsets = [...times].map(([, time]) =>
+        Math.round((Date.parse(/** @type {string} */ (time)) - Date.now()) / 3_600_000),
+      );
+      trial.healed();
+      trial.prove(
+        offsets.includes(1) && offsets.includes(-1),
+        'the log of the producer jumps from an hour ahead to an hour behind',
+      );
     },
   },
 ];

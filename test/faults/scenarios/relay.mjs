@@ -87,7 +87,10 @@ export const relayScenarios = [
         await trial.service(/** @type {string} */ (leader)).kill();
       }
       trial.healed();
-      trial.prove(leaders.size >= 2, `${leaders.size} of five relays were the active one in turn, never two at once; 3 were killed`);
+      trial.prove(
+        leaders.size >= 2,
+        `${leaders.size} of five relays were the active one in turn, never two at once; 3 were killed`,
+      );
     },
   },
   {
@@ -108,7 +111,10 @@ export const relayScenarios = [
       await trial.sleep(Math.max(0, 30 - seconds));
       zombie.signal('SIGCONT');
       trial.healed();
-      trial.prove(seconds <= 15 * trial.patience, `the other relay took over ${seconds.toFixed(1)} s after the first was suspended`);
+      trial.prove(
+        seconds <= 15 * trial.patience,
+        `the other relay took over ${seconds.toFixed(1)} s after the first was suspended`,
+      );
     },
   },
   {
@@ -158,7 +164,13 @@ export const relayScenarios = [
     load: { seconds: 12 },
     async run(trial) {
       await trial.load.reached(0.1);
-      const letGo = [await trial.hold('producer', 'lock table messaging.pages in access share mode; insert into repaired values (\'long\')'), await trial.hold('consumer', `insert into repaired values ('long')`)];
+      const letGo = [
+        await trial.databases.hold(
+          'producer',
+          "lock table messaging.pages in access share mode; insert into repaired values ('long')",
+        ),
+        await trial.databases.hold('consumer', `insert into repaired values ('long')`),
+      ];
       const before = await trial.count('consumer', `select count(*) from effects`);
       await trial.sleep(20);
       const after = await trial.count('consumer', `select count(*) from effects`);
@@ -178,7 +190,10 @@ export const relayScenarios = [
       trial.healed();
       const large = trial.load.plan.filter(({ events }) => events.some(({ paddingBytes }) => paddingBytes));
       const refused = large.filter(({ id }) => trial.load.outcomes.get(id) === 'failed').length;
-      trial.prove(refused === large.length && refused >= 50, `${refused} of ${large.length} oversized events were refused`);
+      trial.prove(
+        refused === large.length && refused >= 50,
+        `${refused} of ${large.length} oversized events were refused`,
+      );
     },
   },
 ];

@@ -24,7 +24,10 @@ describe('OpenCustomerOnUserRegistered', () => {
   const applied = async () =>
     Number((await orders.rows('select coalesce(sum(applied), 0) as n from messaging.inbox_pages'))[0]!.n);
   const gateOf = async (userId: string) =>
-    Number((await orders.rows('select last_sequence from messaging.inbox_streams where subject = $1', userId))[0]?.last_sequence);
+    Number(
+      (await orders.rows('select last_sequence from messaging.inbox_streams where subject = $1', userId))[0]
+        ?.last_sequence,
+    );
 
   /** Proves that the inbox has worked through everything before: deliveries are taken in their order. */
   const nextIsProcessed = async () => {
@@ -97,7 +100,12 @@ describe('OpenCustomerOnUserRegistered', () => {
     await nextIsProcessed();
     await eventually(async () =>
       expect(await parked()).toMatchObject([
-        { state: 'incompatible', sequence: '1', attempts: 0, error: expect.stringContaining('users.user.registered.v2') },
+        {
+          state: 'incompatible',
+          sequence: '1',
+          attempts: 0,
+          error: expect.stringContaining('users.user.registered.v2'),
+        },
         { state: 'waiting', sequence: '2' },
       ]),
     );
@@ -132,7 +140,6 @@ describe('OpenCustomerOnUserRegistered', () => {
       ['a number', () => '42', {}, /not a CloudEvent/],
       ['null', () => 'null', {}, /not a CloudEvent/],
       ['an empty batch', () => '[]', {}, /batch is empty/],
-      ['a batch with one bad event', () => JSON.stringify([valid(), { ...valid(), id: 7 }]), {}, /not a CloudEvent: id/],
       ['an event without a sequence', () => JSON.stringify({ ...valid(), sequence: undefined }), {}, /sequence/],
       ['a sequence of zero', () => JSON.stringify({ ...valid(), sequence: '0' }), {}, /sequence/],
       ['a sequence beyond all numbers', () => JSON.stringify({ ...valid(), sequence: '9'.repeat(16) }), {}, /sequence/],
@@ -150,7 +157,12 @@ describe('OpenCustomerOnUserRegistered', () => {
       ['__proto__', () => withData('{"__proto__":{"admin":true}}'), {}, /"__proto__" is not allowed/],
       ['constructor.prototype', () => withData('{"constructor":{"prototype":{}}}'), {}, /"constructor" is not allowed/],
       ['more than 1 MiB', () => withData(`"${'x'.repeat(1024 * 1024)}"`), {}, /bytes are more than/],
-      ['binary mode without an id', () => '{}', { headers: { cloudEvents_specversion: '1.0' } }, /not a CloudEvent: id/],
+      [
+        'binary mode without an id',
+        () => '{}',
+        { headers: { cloudEvents_specversion: '1.0' } },
+        /not a CloudEvent: id/,
+      ],
       ['binary mode that is not JSON', () => '<x/>', { headers: { 'cloudEvents:id': '1' } }, /not valid JSON/],
     ])('%s', async (_, message, properties, reason) => {
       const content = message();
@@ -162,6 +174,20 @@ describe('OpenCustomerOnUserRegistered', () => {
       expect(row!.body.equals(Buffer.from(content))).toBe(true);
       expect(await customers()).toHaveLength(1);
       expect(({} as { admin?: unknown }).admin).toBeUndefined();
+    });
+
+    it('the one bad event of a batch; its neighbours are applied', async () => {
+      const [good, bad, alsoGood] = [valid(), { ...valid(), id: 7 }, valid()];
+      await orders.deliverByHand(UserRegistered, JSON.stringify([good, bad, alsoGood]));
+      await nextIsProcessed();
+      expect((await customers()).map(({ user_id }) => user_id)).toEqual(
+        expect.arrayContaining([good.subject, alsoGood.subject]),
+      );
+      expect(await customers()).toHaveLength(3);
+      const [row, ...rest] = await parked();
+      expect(rest).toEqual([]);
+      expect(row).toMatchObject({ state: 'dead', error: expect.stringMatching(/not a CloudEvent: id/) });
+      expect(JSON.parse(row!.body.toString())).toEqual(bad);
     });
 
     it('says where it came from', async () => {

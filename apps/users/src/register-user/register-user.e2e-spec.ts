@@ -18,7 +18,11 @@ describe('POST /users', () => {
   it('registers the user and says where it is', async () => {
     const { status, headers, body } = await register({ name: '  Alice ', email: 'alice@example.com' });
     expect(status).toBe(201);
-    expect(body).toEqual({ id: expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7/), name: 'Alice', email: 'alice@example.com' });
+    expect(body).toEqual({
+      id: expect.stringMatching(/^[\da-f]{8}-[\da-f]{4}-7/),
+      name: 'Alice',
+      email: 'alice@example.com',
+    });
     expect(headers.get('location')).toBe(`/users/${body.id}`);
     expect(await users.http('GET', headers.get('location')!)).toMatchObject({ status: 200, body });
   });
@@ -61,14 +65,17 @@ describe('POST /users', () => {
     ]);
   });
 
-  it.each(['alice@example.com', 'ALICE@example.COM'])('refuses %s, which is taken, whatever its case', async (email) => {
-    await register({ name: 'Alice', email: 'Alice@Example.com' });
-    expect(await register({ name: 'Alicia', email })).toMatchObject({
-      status: 409,
-      body: { title: 'Conflict', detail: expect.stringContaining(email), errors: [{ pointer: '#/email' }] },
-    });
-    expect(await users.sentBy()).toHaveLength(1);
-  });
+  it.each(['alice@example.com', 'ALICE@example.COM'])(
+    'refuses %s, which is taken, whatever its case',
+    async (email) => {
+      await register({ name: 'Alice', email: 'Alice@Example.com' });
+      expect(await register({ name: 'Alicia', email })).toMatchObject({
+        status: 409,
+        body: { title: 'Conflict', detail: expect.stringContaining(email), errors: [{ pointer: '#/email' }] },
+      });
+      expect(await users.sentBy()).toHaveLength(1);
+    },
+  );
 
   it.each([2, 20])('lets exactly one of %i racing requests have an e-mail address', async (racers) => {
     const requests = Array.from({ length: racers }, (_, i) =>

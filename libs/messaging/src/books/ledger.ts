@@ -51,7 +51,7 @@ page as (
 compared as (select page.*, ${missingOf('page')} as missing from page),
 gap as (
   insert into messaging.inbox_gaps (inbox, source, epoch, aggregate, page, recorded, first_position, last_position, due_at)
-  select $1, $2, $3, $4, page, recorded, first, last, now() + make_interval(secs => case when page > $8 then $9 else 0 end)
+  select $1, $2, $3, $4, page, recorded, first, last, now() + make_interval(secs => case when page > $8 then $9::float8 else 0 end)
   from compared where missing <> 0 on conflict do nothing)
 select count(*)::int as pages from account`;
 

@@ -1,5 +1,6 @@
 // Applies a batch of events in ONE transaction: gate, reactions, parked events and books commit together, or not at all.
 // A crash anywhere rolls back; the events come again and the gate knows what it had.
+import { sabotaged } from '@app/context';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isContention, isDatabaseUnavailable, runTransaction, Transaction } from '@app/database';
 import { Logger } from '@nestjs/common';
@@ -89,6 +90,7 @@ export class Applier {
         } else if (error instanceof ForkError) {
           await this.options.holds.hold(error.source, error.epoch, error.message);
         } else if (error instanceof ReactionsFailedError) {
+          if (sabotaged('requeue-as-retry')) throw error;
           for (const [item, cause] of error.failures) failures.set(item, this.#judge(item, cause));
           return false;
         } else if (isDatabaseUnavailable(error) || error instanceof ShuttingDownError) {
@@ -110,7 +112,7 @@ export class Applier {
     const tx = new Transaction(client, true);
     await runTransaction(client, tx, async () => {
       const logged = items.flatMap((item) => gated(item) ?? []);
-      const gate = await Gate.open(tx, inbox, logged, careful);
+      const gate = await Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, careful);
       const fresh = await firstSeen(tx, inbox, items);
       const plan = planBatch(items, gate, fresh, failures, this.options);
       await this.#react(tx, gate, plan, limitMs);

@@ -1,5 +1,6 @@
 // Lets every event through once and in order. The decision is plain code; the database refuses it if it was made on
 // stale rows, and then the whole batch is done again.
+import { sabotaged } from '@app/context';
 import type { OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
 
@@ -122,7 +123,8 @@ export class Gate {
   /** The verdict, without the look for forks. */
   look(event: GatedEvent): Verdict {
     const { last, held } = this.#of(event);
-    if (event.sequence <= last) return 'duplicate';
+    if (event.sequence <= last) return sabotaged('no-gate') ? 'next' : 'duplicate';
+    if (sabotaged('no-gate') || sabotaged('no-sequence-check')) return 'next';
     return event.sequence === last + 1 && !held ? 'next' : 'ahead';
   }
 

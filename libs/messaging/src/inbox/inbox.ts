@@ -1,5 +1,6 @@
 // One inbox: takes deliveries from its queue, applies them in batches and acknowledges what is committed. A crash before
 // the acknowledgement brings the events again; the gate drops what was applied.
+import { sabotaged } from '@app/context';
 import { isDatabaseUnavailable } from '@app/database';
 import { Logger } from '@nestjs/common';
 import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqplib';
@@ -153,17 +154,18 @@ export class Inbox {
     await this.#working;
     await this.#untilReady();
     const { queue, dead } = this.#names;
+    if (sabotaged('ask-before-bind')) await this.#look(true);
     await declareInbox(channel, this.#names, this.#router.aggregates);
     await channel.prefetch(PREFETCH);
     const receive = (message: ConsumeMessage | null) =>
       message ? this.#receive(channel, message) : this.#link.rebuild('the queue was deleted or moved');
     const tag = BrokerLink.tag(this.options.service);
     const consumers = [
-      await channel.consume(queue, receive, { consumerTag: tag }),
+      await channel.consume(queue, receive, { consumerTag: tag, noAck: sabotaged('automatic-ack') }),
       await channel.consume(dead, receive, { consumerTag: `${tag} dead letters` }),
     ];
     this.#tags = { channel, tags: consumers.map(({ consumerTag }) => consumerTag) };
-    void this.#look(true);
+    if (!sabotaged('ask-before-bind')) void this.#look(true);
   }
 
   #receive(channel: Channel, message: ConsumeMessage): void {
@@ -178,10 +180,11 @@ export class Inbox {
     while (this.#buffer.length > 0) {
       const deliveries = takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
       try {
+        if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
         await this.#apply(deliveries);
         await failpoint('inbox.afterCommit');
         this.#trouble = undefined;
-        acknowledge(channel, deliveries);
+        if (!sabotaged('ack-before-commit') && !sabotaged('automatic-ack')) acknowledge(channel, deliveries);
       } catch (error) {
         // Nothing is lost: unacknowledged deliveries come again.
         this.#trouble = (error as Error).message;
@@ -257,7 +260,7 @@ export class Inbox {
       if (this.#stopping.signal.aborted) return;
       if (this.options.pauses.isPaused(this.#scope)) continue;
       await this.#checkQueue();
-      await this.#look(false);
+      if (!sabotaged('ask-before-bind')) await this.#look(false);
     }
   }
 

@@ -136,6 +136,6 @@ function dueIn({ state, counts }: Failure, attempts: number): number | null {
 }
 
 function withoutKind(envelope: Envelope): object {
-  const { kind: _kind, problem: _problem, ...rest } = envelope;
+  const { kind: _kind, ...rest } = envelope;
   return rest;
 }

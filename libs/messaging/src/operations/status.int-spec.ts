@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { UserRegistered } from '@app/contracts';
 import { createTestVhost, eventually } from '@app/testing';
+import { Logger } from '@nestjs/common';
 import { Outbox } from '../outbox/outbox.js';
 import { Relay } from '../outbox/relay.js';
-import { accounts, compare, ownersPages, requestReplay } from './books-status.js';
+import { accounts, ownersSide, requestReplay } from './books-status.js';
 import { listHolds, logStatus, releaseHold, startEpoch } from './log.js';
 import { alice, EPOCH, startOperations, type OperationsFixture } from './operations.fixture.js';
 import { outboxStatus } from './outbox-status.js';
@@ -23,6 +24,8 @@ const fill = (events: number) =>
      insert into messaging.outbox (position, bytes) select position, 100 from event`,
     events,
   );
+
+beforeAll(() => void Logger.overrideLogger(false));
 
 describe('the outbox', () => {
   it('tells how much waits, and since when', async () => {
@@ -120,49 +123,33 @@ describe('the log', () => {
 
 describe('the books', () => {
   it('put both sides next to each other', async () => {
-    const page = (n: number, recorded: number) =>
-      it_.rows(
-        `insert into messaging.pages (page, epoch, aggregate, recorded, first_position, last_position)
-         values ($1, $2, 'users.user', $3, 1, 1)`,
-        ...[n, EPOCH, recorded],
-      );
-    const applied = (n: number, count: number) =>
-      it_.rows(
-        `insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied)
-         values ('orders', '/users', $1, 'users.user', $2, $3)`,
-        ...[EPOCH, n, count],
-      );
-    await it_.rows(
-      `insert into messaging.inbox_books (inbox, source, epoch, aggregate, balanced_page, folded)
-       values ('orders', '/users', $1, 'users.user', 5, 40)`,
-      EPOCH,
-    );
-    for (const [n, recorded] of [
-      [5, 99],
-      [6, 3],
-      [7, 4],
-      [8, 2],
-    ] as const)
-      await page(n, recorded);
-    await applied(6, 3);
-    await applied(7, 1);
-    await it_.parked({ page: 7 });
-    const [account, ...rest] = await accounts(it_.database);
-    expect(rest).toEqual([]);
-    expect(account).toMatchObject({
-      inbox: 'orders',
-      source: '/users',
-      balancedPage: 5,
-      applied: 44,
-      parked: 1,
-      held: null,
-    });
-    const owner = await ownersPages(it_.database, account!);
-    expect(compare(account!, owner)).toEqual([
-      { page: 6, recorded: 3, applied: 3, parked: 0, missing: 0 },
-      { page: 7, recorded: 4, applied: 1, parked: 1, missing: 2 },
-      { page: 8, recorded: 2, applied: 0, parked: 0, missing: 2 },
+    const account = [EPOCH, 'users.user'];
+    const page = 'insert into messaging.pages (epoch, aggregate, page, recorded, first_position, last_position) values';
+    await it_.rows(`${page} ($1, $2, 1, 40, 1, 1), ($1, $2, 2, 4, 1, 1), ($1, 'users.other', 1, 9, 1, 1)`, ...account);
+    const of = `values ('orders', '/users', $1, $2,`;
+    const key = '(inbox, source, epoch, aggregate';
+    await it_.rows(`insert into messaging.inbox_books ${key}, balanced_page, folded) ${of} 2, 40)`, ...account);
+    await it_.rows(`insert into messaging.inbox_pages ${key}, page, applied) ${of} 2, 1)`, ...account);
+    const gap = `insert into messaging.inbox_gaps ${key}, page, recorded, first_position, last_position, pulls, due_at)`;
+    await it_.rows(`${gap} ${of} 2, 4, 1, 1, 3, now() + interval '1 h')`, ...account);
+    await it_.rows(`insert into messaging.inbox_sources (inbox, source, asked_at) values ('orders', '/users', now())`);
+    await it_.parked({ page: 2 });
+    const found = await accounts(it_.database);
+    expect(found).toMatchObject([
+      {
+        inbox: 'orders',
+        source: '/users',
+        balancedPage: 2,
+        applied: 41,
+        parked: 1,
+        held: null,
+        gaps: [{ page: 2, recorded: 4, applied: 1, parked: 1, missing: 2, pulls: 3 }],
+      },
     ]);
+    expect(await ownersSide(it_.database, found[0]!)).toEqual({ settledPage: 0, recorded: 44 });
+    await requestReplay(it_.database, {}, alice);
+    const due = await it_.rows('select due_at <= now() as due from messaging.inbox_gaps');
+    expect(due).toEqual([{ due: true }]);
   });
 
   it('are looked at now if somebody asks', async () => {

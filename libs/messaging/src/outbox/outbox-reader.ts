@@ -1,5 +1,6 @@
 // Reads what is not published yet, lowest positions first. By state, never by cursor: a cursor lost 24 % of the events,
 // because positions commit out of order.
+import { sabotaged } from '@app/context';
 import type { Pool } from 'pg';
 import { encode, type LogRow } from '../cloud-event.js';
 
@@ -27,23 +28,22 @@ const READ = read(`
   select position, bytes from messaging.outbox
   where position >= $1 and position <> all($2::bigint[]) order by position limit $3`);
 
-// While an event is set aside, its successors wait.
+// While an event is set aside, its successors wait. A plain filter, because an anti join walks the whole outbox.
 const READ_AROUND_HELD = read(`
   select o.position, o.bytes from messaging.outbox o join messaging.events e using (position)
   where o.position >= $1 and o.position <> all($2::bigint[])
-    and not exists (
-      select from messaging.unpublishable u join messaging.events held using (position)
-      where held.epoch = e.epoch and held.aggregate = e.aggregate and held.subject = e.subject)
+    and e.epoch || ' ' || e.aggregate || ' ' || e.subject <> all($5::text[])
   order by o.position limit $3`);
 
 const LOOK = `
-select exists (select from messaging.unpublishable) as held,
+select (select array_agg(distinct e.epoch || ' ' || e.aggregate || ' ' || e.subject)
+        from messaging.unpublishable u join messaging.events e using (position)) as held,
        (select reason from messaging.pauses where scope = 'relay') as paused`;
 
 export class OutboxReader {
   #floor = 0;
   #lookedAt = 0;
-  #held = false;
+  #held: readonly string[] = [];
   #paused: string | undefined;
 
   constructor(
@@ -67,8 +67,14 @@ export class OutboxReader {
     if (everywhere) await this.#look();
     if (this.#paused !== undefined) return [];
     const sql = this.#held ? READ_AROUND_HELD : READ;
-    const { rows } = await this.pool.query<LogRow>(sql, [everywhere ? 0 : this.#floor, except, events, bytes]);
+    const { rows } = await this.pool.query<LogRow>(sql, [
+      everywhere && !sabotaged('cursor-relay') ? 0 : this.#floor,
+      except,
+      events,
+      bytes,
+    ]);
     if (rows[0]) this.#floor = Math.max(0, Number(rows[0].position) - FLOOR_MARGIN);
+    if (rows[0] && sabotaged('cursor-relay')) this.#floor = Number(rows.at(-1)!.position) + 1;
     return rows.map((row) => {
       const text = encode(row, this.source);
       return Object.assign(row, { text, bytes: Buffer.byteLength(text) });
@@ -76,8 +82,8 @@ export class OutboxReader {
   }
 
   async #look(): Promise<void> {
-    const { rows } = await this.pool.query<{ held: boolean; paused: string | null }>(LOOK);
-    this.#held = rows[0]!.held;
+    const { rows } = await this.pool.query<{ held: string[] | null; paused: string | null }>(LOOK);
+    this.#held = rows[0]!.held ?? [];
     this.#paused = rows[0]!.paused ?? undefined;
     this.#lookedAt = Date.now();
   }

@@ -1,7 +1,9 @@
 // Records an event in the same transaction as the change it describes: either both are there, or neither.
 // A crash before COMMIT leaves nothing; after it, the relay publishes, now or after the restart.
-import type { OpenTransaction } from '@app/database';
+import { sabotaged } from '@app/context';
+import { openPool, type OpenTransaction } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
+import type { Pool } from 'pg';
 import { v7 as uuidv7 } from 'uuid';
 import { MESSAGING_OPTIONS, type MessagingOptions } from '../options.js';
 import { originOf, recordable } from './recordable.js';
@@ -43,8 +45,15 @@ export class Outbox {
     const id = uuidv7();
     const { correlationId, causationId, traceparent } = originOf(id);
     const values = [id, type, aggregate, subject, correlationId, causationId, traceparent, data, bytes];
-    await tx.query(ADD, values, 'outbox-add');
+    await (sabotaged('outbox-outside-transaction') ? elsewhere(this.options) : tx).query(ADD, values, 'outbox-add');
     tx.afterCommit(() => this.relay.wake());
     return id;
   }
 }
+
+// For the fault suite: another connection, which commits by itself.
+let pool: Pool | undefined;
+const elsewhere = ({ databaseUrl }: MessagingOptions) => {
+  pool ??= openPool({ connectionString: databaseUrl, max: 4 });
+  return { query: (text: string, values: unknown[], _name: string) => pool!.query(text, values) };
+};

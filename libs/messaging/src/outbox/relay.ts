@@ -5,8 +5,8 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { failpoint } from '../failpoints.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
-import { backOff, pause } from '../rabbitmq/backoff.js';
-import { explain } from '../rabbitmq/explain.js';
+import { atMost, backOff, pause } from '../rabbitmq/backoff.js';
+import { messageOf } from '../rabbitmq/explain.js';
 import { OutboxReader, type OutgoingEvent } from './outbox-reader.js';
 import { RelayLock } from './relay-lock.js';
 import { Sender } from './sender.js';
@@ -88,11 +88,11 @@ export class Relay {
   async #stop(): Promise<void> {
     this.#stopping.abort();
     this.wake();
-    await Promise.race([this.#running, pause(FLUSH_MS + 500)]);
+    await atMost(FLUSH_MS + 500, this.#running);
     await this.#sender.link.stop(); // whoever waits for the broker hears of it
     await this.#running;
     await this.#window.settled();
-    await Promise.race([this.#pool.end(), pause(1_000)]); // `end` waits for ever for a database that is silent
+    await atMost(1_000, this.#pool.end()); // `end` waits for ever for a database that is silent
   }
 
   async #run(): Promise<void> {
@@ -101,7 +101,7 @@ export class Relay {
         if (this.#sender.isReady && (await this.#lock.tryAcquire())) await this.#lead();
         else await this.#standBy();
       } catch (error) {
-        const reason = explain(error as Error);
+        const reason = messageOf(error);
         if (this.#trouble !== reason) this.#logger.warn(`paused: ${reason}`);
         this.#trouble = reason;
         await backOff(this.#failures++, { ceiling: 2_000, signal: this.#stopping.signal });
@@ -149,7 +149,7 @@ export class Relay {
       return;
     }
     for (const event of events) {
-      if (this.#stopping.signal.aborted || !this.#sender.isCarefulAt(event)) return; // read again, as a batch
+      if (!this.#sender.isCarefulAt(event) || !this.#hasPatience() || !(await this.#lock.stillHeld())) return; // read again
       if (!(await this.#sender.sendAlone(event))) return this.#reader.lookEverywhere();
     }
   }

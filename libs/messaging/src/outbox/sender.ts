@@ -1,5 +1,6 @@
 // Sends events to the broker and deals with its answers. After a channel error, events go one by one, until the one that
 // closes the channel all by itself is found and set aside. An outage never uses up attempts.
+import { sabotaged } from '@app/context';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '../cloud-event.js';
@@ -120,6 +121,7 @@ export class Sender {
       });
       answer.catch(() => {}); // the failpoint may wait for longer than the broker
       await failpoint('relay.afterPublish');
+      if (sabotaged('mark-before-confirm')) this.window.confirmed(events.map(({ position }) => position));
       if ((await answer) === 'unroutable') {
         this.#counts.unroutable += events.length;
         unroutable.labels(first.type).inc(events.length);

@@ -15,7 +15,7 @@ const log: fc.Arbitrary<Outgoing[]> = fc
       subject: fc.constantFrom('1', '2', '3', '4'),
       bytes: fc.oneof(fc.integer({ min: 1, max: 4 * KIB }), fc.integer({ min: 1, max: 256 * KIB })),
     }),
-    { maxLength: 400, size: 'max' },
+    { maxLength: 250, size: 'max' },
   )
   .map((events) => events.map((event, i) => ({ ...event, position: String(i + 1), id: `id-${i + 1}` })));
 

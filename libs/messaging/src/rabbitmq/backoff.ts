@@ -26,3 +26,9 @@ export async function backOff(
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   await sleep(ms, undefined, signal && { signal }).catch(() => {});
 }
+
+/** Waits for `work`, but no longer than `ms`. */
+export async function atMost(ms: number, work: Promise<unknown> | undefined): Promise<void> {
+  const done = new AbortController();
+  await Promise.race([work, pause(ms, done.signal)]).finally(() => done.abort());
+}

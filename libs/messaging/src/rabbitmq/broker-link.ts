@@ -48,7 +48,9 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
   static readonly tag = (service: string) => `${service}@${hostname()}:${process.pid}`;
 
   get status(): LinkStatus {
-    return this.#status;
+    // What is told to others changes once it is clear why.
+    const isLost = this.#status.state === 'connected' && !this.#channel;
+    return isLost ? { state: 'connecting', reason: this.#connection?.reason ?? 'connection closed' } : this.#status;
   }
 
   /** The open channel; `undefined` while the link is down. */
@@ -101,7 +103,7 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
       this.#connection = connection;
       if (!this.#stopping.signal.aborted) await this.#use(connection);
     } catch (error) {
-      if (!connection) return explain(error as Error);
+      if (!connection) return explain(error);
       connection.blame(error as Error);
     } finally {
       this.#channel = undefined;

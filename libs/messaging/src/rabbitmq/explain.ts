@@ -1,7 +1,12 @@
+/** What an error says; Node's error for a host with several addresses says it in its parts. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
 /** The broker's error with its remedy, where there is one. */
-export function explain(error: Error): string {
-  const cause: unknown = error instanceof AggregateError ? error.errors[0] : error;
-  const message = cause instanceof Error ? cause.message || cause.name : String(cause);
+export function explain(error: unknown): string {
+  const message = messageOf(error);
   const remedy = REMEDIES.find(([pattern]) => pattern.test(message))?.[1];
   return remedy ? `${message}. ${remedy}` : message;
 }

@@ -35,7 +35,12 @@ export class Publisher {
   #unblockedAt = 0;
   #watching = false;
 
-  constructor(urls: readonly string[], service: string, purpose = 'publisher') {
+  constructor(
+    urls: readonly string[],
+    service: string,
+    purpose = 'publisher',
+    private readonly confirmTimeoutMs = CONFIRM_TIMEOUT_MS,
+  ) {
     this.link = new BrokerLink<ConfirmChannel>({
       urls,
       service,
@@ -84,7 +89,7 @@ export class Publisher {
         return reject(new PublishFailedError(closing ? 'lost' : 'unsendable', closing ? undefined : (error as Error)));
       }
       this.#unanswered.add(sent);
-      this.#watch(CONFIRM_TIMEOUT_MS);
+      this.#watch(this.confirmTimeoutMs);
     });
   }
 
@@ -98,9 +103,9 @@ export class Publisher {
       if (!oldest) return;
       const waited = Date.now() - Math.max(oldest.since, this.#unblockedAt);
       // A blocked broker says so; waiting is right then.
-      const left = this.link.status.state === 'blocked' ? CONFIRM_TIMEOUT_MS : CONFIRM_TIMEOUT_MS - waited;
-      if (left <= 0) this.link.rebuild(`no confirm within ${CONFIRM_TIMEOUT_MS / 1000} s`);
-      this.#watch(left > 0 ? left : CONFIRM_TIMEOUT_MS);
+      const left = this.link.status.state === 'blocked' ? this.confirmTimeoutMs : this.confirmTimeoutMs - waited;
+      if (left <= 0) this.link.rebuild(`no confirm within ${this.confirmTimeoutMs / 1000} s`);
+      this.#watch(left > 0 ? left : this.confirmTimeoutMs);
     }, ms).unref();
   }
 }

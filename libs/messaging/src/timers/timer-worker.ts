@@ -17,7 +17,8 @@ import { failpoint } from '../failpoints.js';
 import { MESSAGING_OPTIONS, type MessagingOptions } from '../options.js';
 import { Outbox } from '../outbox/outbox.js';
 import { EventRefusedError } from '../outbox/recordable.js';
-import { backOff, pause } from '../rabbitmq/backoff.js';
+import { atMost, backOff, pause } from '../rabbitmq/backoff.js';
+import { messageOf } from '../rabbitmq/explain.js';
 import { claim, claimOne, remove, type TimerRow } from './timer-rows.js';
 
 const BATCH = 100;
@@ -49,7 +50,7 @@ export class TimerWorker {
     private readonly outbox: Outbox,
   ) {
     const settings = connectionSettings({ url, applicationName: `${service} timers` });
-    this.#pool = openPool({ ...settings, max: 1, pipeline: true } as never);
+    this.#pool = openPool({ ...settings, max: 1, pipeline: true });
   }
 
   /** What this process has done so far. */
@@ -70,7 +71,7 @@ export class TimerWorker {
     this.#stopping.abort();
     this.#resting.abort();
     await this.#running;
-    await Promise.race([this.#pool.end(), pause(1_000)]); // `end` waits for ever for a database that is silent
+    await atMost(1_000, this.#pool.end()); // `end` waits for ever for a database that is silent
   }
 
   /** This process has set a timer that is due in `ms`. */
@@ -92,7 +93,7 @@ export class TimerWorker {
         trouble = undefined;
         await this.#rest(busy ? BUSY_MS : POLL_MS);
       } catch (error) {
-        const { message } = error as Error;
+        const message = messageOf(error);
         if (trouble !== message) this.#logger.warn(`paused: ${message}`);
         trouble = message;
         await backOff(failures++, { ceiling: 2_000, signal: this.#stopping.signal });

@@ -5,6 +5,7 @@ import { eventually } from '@app/testing';
 import { startOutbox, type OutboxFixture } from '../outbox/outbox.fixture.js';
 import { Outbox } from '../outbox/outbox.js';
 import { EventRefusedError } from '../outbox/recordable.js';
+import { listFailedTimers, retryTimer, timerStatus } from './timer-status.js';
 import { TimerWorker } from './timer-worker.js';
 import { Timers, type Due } from './timers.js';
 
@@ -221,9 +222,17 @@ describe('Timers', () => {
     const again = await fixture.rows<{ n: string }>('select sum(n_tup_upd) as n from pg_stat_user_tables');
     expect(Number(again[0]!.n)).toBeLessThan(50); // no hot loop
 
+    expect(await timerStatus(fixture.pool)).toEqual({ nextDueAt: null, overdue: 0, failed: 2 });
+
     await fixture.rows(`update messaging.timers set type = 'users.user.registered.v1' where key = $1`, unknown);
     worker().start();
     await until(2);
+    const [stillFailed] = await listFailedTimers(fixture.pool);
+    expect(stillFailed).toMatchObject({ key: changed, type: 'users.user.registered.v1' });
+    const payload = JSON.stringify(registered(changed!));
+    await fixture.rows(`update messaging.timers set data = $1 where key = $2`, payload, changed);
+    expect(await retryTimer(fixture.pool, stillFailed!.id)).toBe(true);
+    await until(3);
   });
 
   it('sets aside what the database refuses, too, without holding up the batch', async () => {

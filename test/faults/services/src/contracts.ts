@@ -40,6 +40,13 @@ export class Archived extends event('producer.account.archived.v1', definition) 
 /** Which version of the code this process runs. */
 export const isSecondVersion = process.env.FAULTS_VERSION === '2';
 
-export const producerEvents = [Credited, Debited, Noted, Raised, Closed, ...(isSecondVersion ? [CreditedV2, Archived] : [])];
+export const producerEvents = [
+  Credited,
+  Debited,
+  Noted,
+  Raised,
+  Closed,
+  ...(isSecondVersion ? [CreditedV2, Archived] : []),
+];
 
 registerContracts([...producerEvents, ReceiptIssued]);

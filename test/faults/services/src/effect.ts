@@ -1,5 +1,5 @@
 // Every reaction writes down that it ran, for the checker.
-import { currentContext } from '@app/context';
+import { currentContext, sabotaged } from '@app/context';
 import { parseEventType } from '@app/contracts';
 import type { Database } from '@app/database';
 import type { FaultsTables } from './tables.js';
@@ -22,7 +22,7 @@ export async function writeEffect(database: Database<FaultsTables>, reaction: st
   const { id, type, source, subject = '', epoch = null, sequence = null, position = null } = envelope;
   const aggregate = parseEventType(type)?.aggregate ?? '';
   const consumer = process.env.FAULTS_SERVICE ?? '';
-  await database.tx
+  await (sabotaged('effects-in-own-transaction') ? database.read : database.tx)
     .insertInto('effects')
     .values({ consumer, reaction, event_id: id, type, source, epoch, aggregate, subject, sequence, position })
     .execute();

@@ -19,5 +19,8 @@ await bootstrap({
     service === 'producer'
       ? ProducerModule
       : ConsumerModule.of({ receipts: service === 'consumer', late: process.env.FAULTS_LATE }),
-  migrations: [messagingMigrations, { name: 'faults', folder: projectFolder('test', 'faults', 'services', 'migrations') }],
+  migrations: [
+    messagingMigrations,
+    { name: 'faults', folder: projectFolder('test', 'faults', 'services', 'migrations') },
+  ],
 });

@@ -30,5 +30,5 @@ export async function misbehave(entry: Entry, database: Database<FaultsTables>):
   if (flag === 'throws') throw new Error('poison: this reaction throws');
   if (flag === 'aborts') process.abort();
   if (flag === 'hangs') await new Promise(() => {});
-  for (const until = Date.now() + 120_000; Date.now() < until; ); // blocks
+  for (const until = Date.now() + 120_000; Date.now() < until;); // blocks
 }

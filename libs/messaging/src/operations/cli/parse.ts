@@ -26,7 +26,9 @@ export interface Parsed {
 /** @throws {@link UsageError} if there is no such command or option */
 export function parse(words: readonly string[], commands: readonly Command[]): Parsed | 'help' | { group: string } {
   const plain = withoutOptions(words, commands);
-  const command = commands.find(({ name }) => name === plain.slice(0, name.split(' ').length).join(' '));
+  const [command] = commands
+    .filter(({ name }) => name === plain.slice(0, name.split(' ').length).join(' '))
+    .sort((a, b) => b.name.length - a.name.length);
   if (!command) {
     const [first] = plain;
     if (first === undefined || first === 'help') return 'help';

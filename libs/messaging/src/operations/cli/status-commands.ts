@@ -1,7 +1,7 @@
-import { accounts, compare, ownersPages, requestReplay, type Account, type Page } from '../books-status.js';
+import { accounts, ownersSide, requestReplay, type Account, type OwnersSide } from '../books-status.js';
 import { overview } from '../overview.js';
 import { ownerOf } from '../../options.js';
-import type { Command, Context } from './command.js';
+import type { Command } from './command.js';
 import { pendingEvents } from './outbox-commands.js';
 import { age, fields, plural, table } from './table.js';
 
@@ -28,53 +28,41 @@ const books: Command = {
   summary: 'both sides: what owners recorded, what was applied or parked here, what is missing',
   scope: 'each',
   details:
-    'The owners’ side is shown where their database is known here; the services themselves ask over RabbitMQ.\n' +
-    'BALANCED is the last page up to which everything is here; SETTLED the last one whose count is final.',
-  async run(context) {
-    const found = await Promise.all((await accounts(context.database)).map((account) => withOwner(context, account)));
+    'RECORDED is what the owner has in pages that are final, shown where its database is known here; the services themselves\n' +
+    'ask over RabbitMQ. At rest RECORDED = APPLIED + PARKED. Whatever is MISSING is pulled from the owner’s log by itself.\n' +
+    'BALANCED is the last page that was compared, SETTLED the last one that is final.',
+  async run({ database, databaseOf }) {
+    const bothSides = async (account: Account): Promise<BothSides> => {
+      const owner = databaseOf(ownerOf(account.source));
+      const missing = account.gaps.reduce((sum, gap) => sum + gap.missing, 0);
+      return { ...account, missing, ...(owner && (await ownersSide(owner, account))) };
+    };
+    const found = await Promise.all((await accounts(database)).map(bothSides));
     if (found.length === 0) return { json: { accounts: [] }, text: 'Nothing was heard yet.' };
     const text = table(found, [
       { title: 'INBOX', of: ({ inbox }) => inbox },
       { title: 'AGGREGATE', of: ({ aggregate }) => aggregate, shrinks: true },
       { title: 'EPOCH', of: ({ epoch }) => epoch.slice(0, 8) },
-      { title: 'BALANCED', of: ({ balancedPage }) => balancedPage, right: true },
       { title: 'SETTLED', of: ({ settledPage }) => settledPage ?? '?', right: true },
+      { title: 'BALANCED', of: ({ balancedPage }) => balancedPage, right: true },
+      { title: 'RECORDED', of: ({ recorded }) => recorded ?? '?', right: true },
       { title: 'APPLIED', of: ({ applied }) => applied, right: true },
       { title: 'PARKED', of: ({ parked }) => parked, right: true },
-      { title: 'MISSING', of: ({ missing }) => missing ?? '?', right: true },
-      { title: 'LOOKED', of: ({ askedAt }) => (askedAt && Number.isFinite(askedAt.getTime()) ? age(askedAt) : '–') },
+      { title: 'MISSING', of: ({ missing }) => missing, right: true },
+      { title: 'ASKED', of: ({ askedAt }) => age(askedAt) },
     ]);
-    const wrong = found.flatMap(({ aggregate, pages = [] }) =>
-      pages
-        .filter(({ missing }) => missing !== 0)
-        .map(
-          ({ page, recorded, applied, parked }) =>
-            `${aggregate}, page ${page}: recorded ${recorded}, applied ${applied}, parked ${parked}`,
-        ),
+    const gaps = found.flatMap(({ aggregate, gaps: pages }) =>
+      pages.map(({ page, recorded, applied, parked, pulls }) => {
+        const here = `applied ${applied}, parked ${parked}`;
+        return `${aggregate}, page ${page}: recorded ${recorded}, ${here}; pulled ${plural(pulls, 'time')}`;
+      }),
     );
     const held = found.flatMap(({ source, held: reason }) => (reason ? [`${source} is held: ${reason}`] : []));
-    return { json: { accounts: found }, text: [text, ...wrong, ...held].join('\n') };
+    return { json: { accounts: found }, text: [text, ...gaps, ...held].join('\n') };
   },
 };
 
-interface BothSides extends Account {
-  settledPage?: number;
-  pages?: Page[];
-  missing?: number;
-}
-
-async function withOwner({ databaseOf }: Context, account: Account): Promise<BothSides> {
-  const owner = databaseOf(ownerOf(account.source));
-  if (!owner) return account;
-  const theirs = await ownersPages(owner, account);
-  const pages = compare(account, theirs);
-  return {
-    ...account,
-    settledPage: theirs.settledPage,
-    pages,
-    missing: pages.reduce((sum, page) => sum + page.missing, 0),
-  };
-}
+type BothSides = Account & { missing: number } & Partial<OwnersSide>;
 
 const replay: Command = {
   name: 'replay',

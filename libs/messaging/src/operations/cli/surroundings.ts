@@ -1,6 +1,7 @@
 // Where the services are: what the environment says, else .env, else what `npm start` is running here.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseEnv } from 'node:util';
 import { projectFolder } from '@app/database';
 import { UsageError } from './command.js';
 
@@ -64,12 +65,7 @@ function runningSystem(folder: string): Environment {
 
 function dotEnv(folder: string): Environment {
   const file = path.join(folder, '.env');
-  if (!existsSync(file)) return {};
-  const before = { ...process.env };
-  process.loadEnvFile(file);
-  const read = { ...process.env };
-  for (const name of Object.keys(read)) if (!(name in before)) delete process.env[name];
-  return nonEmpty(read);
+  return existsSync(file) ? nonEmpty(parseEnv(readFileSync(file, 'utf8'))) : {};
 }
 
 const nonEmpty = (env: Environment): Environment =>

@@ -8,28 +8,28 @@ export class SubscriptionsController {
   constructor(private readonly reactions: EventBus) {}
 
   @EventPattern<string>(Credited.type)
-  credited(@Payload() event: Credited) {
-    return this.reactions.publish(event);
+  async credited(@Payload() event: Credited): Promise<void> {
+    await this.reactions.publish(event);
   }
 
   @EventPattern<string>(Debited.type)
-  debited(@Payload() event: Debited) {
-    return this.reactions.publish(event);
+  async debited(@Payload() event: Debited): Promise<void> {
+    await this.reactions.publish(event);
   }
 
   @EventPattern<string>(Noted.type)
-  noted(@Payload() event: Noted) {
-    return this.reactions.publish(event);
+  async noted(@Payload() event: Noted): Promise<void> {
+    await this.reactions.publish(event);
   }
 
   @EventPattern<string>(Raised.type)
-  raised(@Payload() event: Raised) {
-    return this.reactions.publish(event);
+  async raised(@Payload() event: Raised): Promise<void> {
+    await this.reactions.publish(event);
   }
 
   @EventPattern<string>(Closed.type)
-  closed(@Payload() event: Closed) {
-    return this.reactions.publish(event);
+  async closed(@Payload() event: Closed): Promise<void> {
+    await this.reactions.publish(event);
   }
 }
 
@@ -39,7 +39,7 @@ export class SecondVersionController {
   constructor(private readonly reactions: EventBus) {}
 
   @EventPattern<string>(CreditedV2.type)
-  credited(@Payload() event: CreditedV2) {
-    return this.reactions.publish(event);
+  async credited(@Payload() event: CreditedV2): Promise<void> {
+    await this.reactions.publish(event);
   }
 }

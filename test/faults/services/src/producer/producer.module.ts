@@ -12,8 +12,8 @@ class SubscriptionsController {
   constructor(private readonly reactions: EventBus) {}
 
   @EventPattern<string>(ReceiptIssued.type)
-  receiptIssued(@Payload() event: ReceiptIssued) {
-    return this.reactions.publish(event);
+  async receiptIssued(@Payload() event: ReceiptIssued): Promise<void> {
+    await this.reactions.publish(event);
   }
 }
 

@@ -45,7 +45,9 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
         )
         .execute();
       for (const [index, { name, amount, flag, paddingBytes }] of events.entries()) {
-        const Contract = producerEvents.find(({ type }) => type === `producer.${name}.v1` || type === `producer.${name}`);
+        const Contract = producerEvents.find(
+          ({ type }) => type === `producer.${name}.v1` || type === `producer.${name}`,
+        );
         if (!Contract) throw new UnprocessableProblem(`no event ${name}`);
         const padding = paddingBytes === undefined ? undefined : 'x'.repeat(paddingBytes);
         const event = new Contract({ accountId, commandId: id, index, amount, flag, padding });

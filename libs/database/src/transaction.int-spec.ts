@@ -1,0 +1,219 @@
+import { createTestDatabase, eventually, type TestDatabase } from '@app/testing';
+import { Pool } from 'pg';
+import { Database, RolledBackError } from './database.js';
+import { TransactionClosedError, type Transaction } from './transaction.js';
+
+interface Tables {
+  pets: { id: number; name: string };
+}
+
+describe('Database.transaction', () => {
+  let server: TestDatabase;
+  let database: Database<Tables>;
+  let outside: Pool;
+  beforeAll(async () => {
+    server = await createTestDatabase('pets_only', async (url) => {
+      const pool = new Pool({ connectionString: url });
+      await pool.query('create table pets (id integer primary key, name text not null)');
+      await pool.end();
+    });
+    database = new Database<Tables>({ url: server.url, applicationName: 'test', poolSize: 4 });
+    outside = new Pool({ connectionString: server.url, max: 4 });
+  });
+  afterAll(async () => {
+    await database?.close();
+    await outside?.end();
+    await server?.drop();
+  });
+  beforeEach(async () => {
+    await outside.query(`truncate pets; insert into pets values (1, 'Rex'), (2, 'Tom')`);
+  });
+
+  const names = async () =>
+    (await outside.query<{ name: string }>('select name from pets order by id')).rows.map(({ name }) => name);
+  const rename = (tx: Transaction<Tables>, id: number, name: string) =>
+    tx.updateTable('pets').set({ name }).where('id', '=', id).execute();
+  const fail = (tx: Transaction<Tables>) => tx.query('select 1 / 0');
+
+  it('keeps everything, and hands back the result', async () => {
+    const result = await database.transaction(async (tx) => {
+      await rename(tx, 1, 'Rexi');
+      await tx.query('update pets set name = $1 where id = 2', ['Tomi']);
+      return 'done';
+    });
+    expect(result).toBe('done');
+    expect(await names()).toEqual(['Rexi', 'Tomi']);
+  });
+
+  it('keeps nothing if the work throws, and throws that', async () => {
+    const error = new Error('changed my mind');
+    const work = database.transaction(async (tx) => {
+      await rename(tx, 1, 'Rexi');
+      throw error;
+    });
+    await expect(work).rejects.toBe(error);
+    expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it('keeps nothing if a statement failed, even if the work caught the error', async () => {
+    const work = database.transaction(async (tx) => {
+      await rename(tx, 1, 'Rexi');
+      await fail(tx).catch(() => {});
+      return 'all is well';
+    });
+    await expect(work).rejects.toThrow('division by zero');
+    expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it('names the culprit, not the statements behind it', async () => {
+    const work = database.transaction(async (tx) => {
+      await fail(tx).catch(() => {});
+      await rename(tx, 1, 'Rexi');
+    });
+    await expect(work).rejects.toThrow('division by zero');
+  });
+
+  it('believes Postgres: a COMMIT that is answered with ROLLBACK is an error', async () => {
+    const work = database.transaction(async (tx) => {
+      await rename(tx, 1, 'Rexi');
+      void fail(tx).catch(() => {}); // nobody waits for it, so nobody knows of the failure when the work ends
+    });
+    await expect(work).rejects.toThrow(RolledBackError);
+    expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it.each([
+    ['its query builder', (tx: Transaction<Tables>) => rename(tx, 1, 'late')],
+    ['SQL', (tx: Transaction<Tables>) => tx.query(`update pets set name = 'late' where id = 1`)],
+  ])('refuses a statement after its end, by %s: somebody forgot an await', async (_, late) => {
+    let handle: Transaction<Tables> | undefined;
+    await database.transaction((tx) => Promise.resolve((handle = tx)));
+    await expect(late(handle!)).rejects.toThrow(TransactionClosedError);
+    await expect(late(handle!)).rejects.toThrow(/await/);
+    expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it('is closed after a rollback, too', async () => {
+    let handle: Transaction<Tables> | undefined;
+    const work = database.transaction((tx) => {
+      handle = tx;
+      return Promise.reject(new Error('no'));
+    });
+    await expect(work).rejects.toThrow('no');
+    await expect(rename(handle!, 1, 'late')).rejects.toThrow(TransactionClosedError);
+  });
+
+  it('runs again after a deadlock, which has a winner and a second attempt', async () => {
+    let attempts = 0;
+    const bothHaveOne = barrier(2);
+    const swap = (first: number, second: number, name: string) =>
+      database.transaction(async (tx) => {
+        attempts++;
+        await rename(tx, first, name);
+        await bothHaveOne.pass();
+        await rename(tx, second, name);
+      });
+    await Promise.all([swap(1, 2, 'A'), swap(2, 1, 'B')]);
+    expect(attempts).toBe(3);
+    expect(new Set(await names()).size).toBe(1);
+  });
+
+  it('gives up after three attempts', async () => {
+    let attempts = 0;
+    const work = database.transaction(async (tx) => {
+      attempts++;
+      await tx.query(`do $$ begin raise 'busy' using errcode = '40001'; end $$`);
+    });
+    await expect(work).rejects.toThrow('busy');
+    expect(attempts).toBe(3);
+  });
+
+  it('does not run again after an ordinary error', async () => {
+    let attempts = 0;
+    const work = database.transaction((tx) => {
+      attempts++;
+      return fail(tx);
+    });
+    await expect(work).rejects.toThrow('division by zero');
+    expect(attempts).toBe(1);
+  });
+
+  it('joins the transaction that is open, and dooms it if it fails, even if the outer one goes on', async () => {
+    const work = database.transaction(async (tx) => {
+      await rename(tx, 1, 'outer');
+      const inner = database.transaction(async (joined) => {
+        expect(joined).toBe(tx);
+        await rename(joined, 2, 'inner');
+        throw new Error('inner failure');
+      });
+      await inner.catch(() => {});
+    });
+    await expect(work).rejects.toThrow('inner failure');
+    expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it('joins it across awaits, and `tx` is the same', async () => {
+    await database.transaction(async (tx) => {
+      await Promise.resolve();
+      await database.transaction((joined) => rename(joined, 2, 'inner'));
+      expect(database.tx).toBe(tx);
+      expect(await names()).toEqual(['Rex', 'Tom']); // not before the outer one commits
+    });
+    expect(await names()).toEqual(['Rex', 'inner']);
+    expect(() => database.tx).toThrow(/No transaction is open/);
+  });
+
+  it('calls afterCommit after the commit only, and never after a rollback', async () => {
+    const calls: string[][] = [];
+    await database.transaction(async (tx) => {
+      tx.afterCommit(() => calls.push(['committed']));
+      await rename(tx, 1, 'Rexi');
+      expect(calls).toEqual([]);
+    });
+    expect(calls).toEqual([['committed']]);
+    const rolledBack = database.transaction(async (tx) => {
+      tx.afterCommit(() => calls.push(['rolled back']));
+      await fail(tx);
+    });
+    await expect(rolledBack).rejects.toThrow();
+    expect(calls).toEqual([['committed']]);
+  });
+
+  it('gives its connection back, whatever happens', async () => {
+    for (let i = 0; i < 10; i++) {
+      await database.transaction(fail).catch(() => {});
+      await database.transaction(() => Promise.reject(new Error('no'))).catch(() => {});
+    }
+    await database.transaction((tx) => rename(tx, 1, 'still works'));
+    expect(await names()).toEqual(['still works', 'Tom']);
+    await eventually(async () => {
+      const { rows } = await outside.query<{ n: number }>(
+        `select count(*)::int as n from pg_stat_activity where application_name = 'test' and state like 'idle in transaction%'`,
+      );
+      expect(rows[0]!.n).toBe(0);
+    });
+  });
+
+  it('survives that its connection is cut in the middle', async () => {
+    const work = database.transaction(async (tx) => {
+      const { rows } = await tx.query<{ pid: number }>('select pg_backend_pid() as pid');
+      await outside.query('select pg_terminate_backend($1)', [rows[0]!.pid]);
+      await rename(tx, 1, 'cut off');
+    });
+    await expect(work).rejects.toThrow();
+    expect(await names()).toEqual(['Rex', 'Tom']);
+    await database.transaction((tx) => rename(tx, 1, 'works again'));
+  });
+});
+
+/** Lets everybody wait until `count` have come; later ones pass. */
+function barrier(count: number) {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return {
+    pass: () => {
+      if (--count <= 0) open();
+      return opened;
+    },
+  };
+}

@@ -1,0 +1,231 @@
+import { randomUUID } from 'node:crypto';
+import { TransactionClosedError } from '@app/database';
+import { arrival, see, startInbox, stream, subjectOf, users, type Handle, type InboxFixture } from './inbox.fixture.js';
+
+const LIMIT_MS = 2_000;
+
+describe('Applier', () => {
+  let inbox: InboxFixture;
+  beforeAll(async () => (inbox = await startInbox()));
+  afterAll(() => inbox?.stop());
+  beforeEach(() => inbox.clear());
+
+  it('applies a batch, its gate and its books in one transaction', async () => {
+    const batch = users(50);
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect((await inbox.seen()).map(({ user_id }) => user_id).sort()).toEqual(batch.map(subjectOf).sort());
+    const [transactions] = await inbox.rows(
+      `select count(distinct x)::int as n from (
+         select xmin::text as x from seen union all select xmin::text from messaging.inbox_streams
+         union all select xmin::text from messaging.inbox_pages) t`,
+    );
+    expect(transactions).toEqual({ n: 1 });
+    expect(await inbox.applied()).toBe(50);
+  });
+
+  it('applies the events of one stream in their order', async () => {
+    const userId = randomUUID();
+    await inbox.applier.apply(stream(userId, 30), LIMIT_MS);
+    expect(await inbox.seenOf(userId)).toEqual(Array.from({ length: 30 }, (_, i) => String(i + 1)));
+    expect(await inbox.gateOf(userId)).toBe(30);
+  });
+
+  it('drops what it had, in the same batch, the next one, and for ever', async () => {
+    const batch = [...users(5), ...stream(randomUUID(), 5)];
+    await inbox.applier.apply([...batch, ...batch], LIMIT_MS);
+    await inbox.applier.apply(batch, LIMIT_MS);
+    for (const item of batch) await inbox.applier.apply([item], LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(10);
+    expect(await inbox.applied()).toBe(10);
+    expect(await inbox.parked()).toEqual([]);
+  });
+
+  it('parks what comes too early, whatever its order, and applies nothing of it', async () => {
+    const userId = randomUUID();
+    const [one, two, three] = stream(userId, 3);
+    await inbox.applier.apply([three!, two!], LIMIT_MS);
+    expect(await inbox.parked()).toMatchObject([
+      { sequence: 2, state: 'waiting', attempts: 0 },
+      { sequence: 3, state: 'waiting', attempts: 0 },
+    ]);
+    await inbox.applier.apply([one!], LIMIT_MS);
+    expect(await inbox.seenOf(userId)).toEqual(['1']);
+  });
+
+  /** Fails for these users, after it has written something. */
+  const failFor = (culprits: readonly string[], fail: Handle) => {
+    inbox.handle = async (event, tx) => {
+      await see(event, tx);
+      if (culprits.includes(event.userId)) await fail(event, tx);
+    };
+  };
+  const failures: [string, Handle, RegExp][] = [
+    ['throws', () => Promise.reject(new Error('out of paper')), /out of paper/],
+    [
+      'throws what is no error',
+      async () => {
+        // eslint-disable-next-line @typescript-eslint/only-throw-error -- others do it
+        throw await Promise.resolve('paper');
+      },
+      /paper/,
+    ],
+    ['throws an error with text that cannot be stored', () => Promise.reject(new Error('a\0b\ud800c')), /ab.c/],
+    ['violates a constraint', (_, tx) => tx.query('insert into seen (name) values (null)'), /null value/],
+    ['catches the SQL error', (_, tx) => tx.query('select 1 / 0').catch(() => {}), /division by zero/],
+    [
+      'catches it and goes on writing',
+      async (event, tx) => {
+        await tx.query('select 1 / 0').catch(() => {});
+        await see(event, tx).catch(() => {});
+      },
+      /division by zero/,
+    ],
+  ];
+
+  it.each(failures)(
+    'parks an event whose reaction %s, keeps nothing of it, and applies its neighbours',
+    async (_, fail, error) => {
+      const batch = users(20);
+      const culprit = subjectOf(batch[7]!);
+      failFor([culprit], fail);
+      await inbox.applier.apply([...batch, ...stream(culprit, 3, 2)], LIMIT_MS);
+      expect(await inbox.parked()).toMatchObject([
+        { subject: culprit, sequence: 1, state: 'retry', attempts: 1, error: expect.stringMatching(error) },
+        { subject: culprit, sequence: 2, state: 'waiting', attempts: 0 },
+        { subject: culprit, sequence: 3, state: 'waiting', attempts: 0 },
+      ]);
+      expect(await inbox.seenOf(culprit)).toEqual([]);
+      expect(await inbox.seen()).toHaveLength(19);
+      expect(await inbox.gateOf(culprit)).toBeUndefined();
+      expect(await inbox.applied()).toBe(19);
+    },
+  );
+
+  it.each(failures.slice(0, 5))('finds three culprits among a hundred: the reaction %s', async (_, fail) => {
+    const batch = users(100);
+    const culprits = [3, 50, 99].map((i) => subjectOf(batch[i]!));
+    failFor(culprits, fail);
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect((await inbox.parked()).map(({ subject }) => subject)).toEqual([...culprits].sort());
+    expect(await inbox.seen()).toHaveLength(97);
+    expect(await inbox.applied()).toBe(97);
+  });
+
+  const deadlocks = (times: number): Handle => {
+    let met = 0;
+    return async (_, tx) => {
+      if (met++ < times) await tx.query(`do $$ begin raise 'deadlock detected' using errcode = '40P01'; end $$`);
+    };
+  };
+
+  it('does a batch again after a deadlock, which is nobody’s fault', async () => {
+    const batch = users(10);
+    failFor([subjectOf(batch[4]!)], deadlocks(2));
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(10);
+    expect(await inbox.parked()).toEqual([]);
+  });
+
+  it('parks an event that deadlocks again and again, without counting an attempt', async () => {
+    const batch = users(3);
+    failFor([subjectOf(batch[1]!)], deadlocks(Infinity));
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect(await inbox.parked()).toMatchObject([{ subject: subjectOf(batch[1]!), state: 'retry', attempts: 0 }]);
+    expect(await inbox.seen()).toHaveLength(2);
+  });
+
+  it('parks an event whose reaction hangs as slow; what it writes too late is not stored', async () => {
+    const batch = users(10);
+    const culprit = subjectOf(batch[5]!);
+    let finish = () => {};
+    const mayFinish = new Promise<void>((resolve) => (finish = resolve));
+    const lateWrites: Promise<unknown>[] = [];
+    inbox.handle = (event, tx) => {
+      if (event.userId !== culprit) return see(event, tx);
+      const late = mayFinish.then(() => see({ ...event, name: 'too late' }, tx));
+      lateWrites.push(late);
+      late.catch(() => {});
+      return late;
+    };
+    await inbox.applier.apply(batch, 200);
+    expect(await inbox.parked()).toMatchObject([
+      { subject: culprit, state: 'slow', attempts: 0, error: expect.stringMatching(/longer than 200 ms/) },
+    ]);
+    expect(await inbox.seen()).toHaveLength(9);
+    finish();
+    expect(lateWrites).toHaveLength(1);
+    await expect(lateWrites[0]).rejects.toThrow(TransactionClosedError);
+    expect(await inbox.seenOf(culprit)).toEqual([]);
+  });
+
+  it('never uses the connection of a reaction that hangs again: it may still be sending', async () => {
+    const hung: number[] = [];
+    const used: number[] = [];
+    const pidOf: Handle = async (event, tx) => {
+      const { rows } = await tx.query<{ pid: number }>('select pg_backend_pid() as pid');
+      (event.name === 'hangs' ? hung : used).push(rows[0]!.pid);
+      if (event.name === 'hangs') await new Promise(() => {});
+    };
+    inbox.handle = pidOf;
+    const data = { userId: randomUUID(), name: 'hangs', email: 'test@example.com' };
+    await inbox.applier.apply([arrival(data.userId, 1, { data })], 100);
+    for (let i = 0; i < 5; i++) await inbox.applier.apply(users(2), LIMIT_MS);
+    expect(hung).toHaveLength(1);
+    expect(used).toHaveLength(10);
+    expect(used).not.toContain(hung[0]);
+  });
+
+  it('does not wait for a statement that hangs, nor let it commit', async () => {
+    const batch = users(5);
+    const culprit = subjectOf(batch[2]!);
+    failFor([culprit], (event, tx) => tx.query('select pg_sleep(3)').then(() => see(event, tx)));
+    await inbox.applier.apply(batch, 200);
+    expect(await inbox.seenOf(culprit)).toEqual([]);
+    const parked = await inbox.parked();
+    // A connection does one thing at a time: who was queued behind the statement is slow, too, and done by the workers.
+    expect(parked).toContainEqual(expect.objectContaining({ subject: culprit, state: 'slow' }));
+    expect(new Set(parked.map(({ state }) => state))).toEqual(new Set(['slow']));
+    expect((await inbox.seen()).length + parked.length).toBe(5);
+  });
+
+  it('leaves everything as it was if the database goes away, and applies it when called again', async () => {
+    const batch = users(5);
+    let cut = false;
+    failFor([subjectOf(batch[3]!)], async (_, tx) => {
+      if (cut) return;
+      cut = true;
+      const { rows } = await tx.query<{ pid: number }>('select pg_backend_pid() as pid');
+      await inbox.outside.query('select pg_terminate_backend($1)', [rows[0]!.pid]);
+      await tx.query('select 1');
+    });
+    await expect(inbox.applier.apply(batch, LIMIT_MS)).rejects.toThrow();
+    expect(await inbox.seen()).toEqual([]);
+    expect(await inbox.parked()).toEqual([]);
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(5);
+  });
+
+  it('applies everything once if two processes get the same batches at the same time', async () => {
+    for (let round = 0; round < 5; round++) {
+      const batch = [...users(20), ...stream(randomUUID(), 10)];
+      await Promise.all([batch, batch, batch].map((same) => inbox.applier.apply(same, LIMIT_MS)));
+      inbox.startWorker();
+      await inbox.isEmpty(); // what one of them parked because the other had its stream
+      expect(await inbox.seen()).toHaveLength(30 * (round + 1));
+      expect(await inbox.applied()).toBe(30 * (round + 1));
+    }
+  });
+
+  it('holds a log that contradicts what was applied, and lets others through', async () => {
+    const userId = randomUUID();
+    await inbox.applier.apply([arrival(userId)], LIMIT_MS);
+    const forged = arrival(userId);
+    const next = arrival(randomUUID());
+    await inbox.applier.apply([forged, next], LIMIT_MS);
+    expect([...inbox.holds.all.values()]).toEqual([expect.stringMatching(/two events with sequence 1/)]);
+    expect(await inbox.parked()).toMatchObject([{ subject: subjectOf(next), state: 'waiting' }]);
+    const elsewhere = arrival(randomUUID(), 1, { epoch: randomUUID() });
+    await inbox.applier.apply([elsewhere], LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(2);
+  });
+});

@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto';
+import { runInContext } from '@app/context';
+import { Database, type Transaction } from '@app/database';
+import { Gate, NEVER_ARRIVED, StaleGateError, ForkError, type GatedEvent } from './gate.js';
+import { arrival, startInbox, type InboxFixture } from './inbox.fixture.js';
+
+describe('Gate', () => {
+  let inbox: InboxFixture;
+  let database: Database;
+  beforeAll(async () => {
+    inbox = await startInbox();
+    database = new Database({ url: inbox.url, applicationName: 'gate' });
+  });
+  afterAll(async () => {
+    await database?.close();
+    await inbox?.stop();
+  });
+  beforeEach(() => inbox.clear());
+
+  const at = (subject: string, sequence: number, changes: Partial<GatedEvent> = {}): GatedEvent => ({
+    ...(arrival(subject, sequence, changes).envelope as GatedEvent),
+    aggregate: 'users.user',
+    ...changes,
+  });
+  /** Lets through what may pass, in a transaction. @returns the verdict on each event */
+  const pass = (events: readonly GatedEvent[], name = 'orders', careful = false) =>
+    database.transaction(async (tx) => {
+      const gate = await Gate.open(tx, name, events, careful);
+      const verdicts = events.map((event) => {
+        const verdict = gate.judge(event);
+        if (verdict === 'next') gate.advance(event);
+        return verdict;
+      });
+      await gate.write(tx);
+      return verdicts;
+    });
+
+  it('lets the sequence 1, 2, 3 … through, alone or together, and drops the rest', async () => {
+    expect(await pass([at('a', 1)])).toEqual(['next']);
+    expect(await pass([2, 3, 4].map((n) => at('a', n)))).toEqual(['next', 'next', 'next']);
+    expect(await pass([1, 2, 3].map((n) => at('a', n)))).toEqual(['duplicate', 'duplicate', 'duplicate']);
+    expect(await inbox.gateOf('a')).toBe(4);
+  });
+
+  it('finds copies and gaps within one batch', async () => {
+    const [one, two] = [at('a', 1), at('a', 2)];
+    expect(await pass([one, one, two, at('a', 4), one, at('a', 5), two])).toEqual([
+      'next',
+      'duplicate',
+      'next',
+      'ahead',
+      'duplicate',
+      'ahead',
+      'duplicate',
+    ]);
+    expect(await inbox.gateOf('a')).toBe(2);
+  });
+
+  it('stops behind an event that is held, in its stream only', async () => {
+    await database.transaction(async (tx) => {
+      const [one, two, other] = [at('a', 1), at('a', 2), at('b', 1)];
+      const gate = await Gate.open(tx, 'orders', [one, two, other], false);
+      expect(gate.judge(one)).toBe('next');
+      gate.hold(one);
+      expect(gate.judge(two)).toBe('ahead');
+      expect(gate.judge(other)).toBe('next');
+    });
+  });
+
+  it.each<[string, Partial<GatedEvent>, string]>([
+    ['source', { source: '/crm' }, 'orders'],
+    ['epoch', { epoch: randomUUID() }, 'orders'],
+    ['aggregate', { aggregate: 'users.team' }, 'orders'],
+    ['inbox', {}, 'orders.reports'],
+  ])('keeps a stream for each %s', async (_, changes, name) => {
+    await pass([at('a', 1), at('a', 2)]);
+    expect(await pass([at('a', 1, changes), at('a', 2, changes)], name)).toEqual(['next', 'next']);
+  });
+
+  it('recognises a fork: the last sequence again, with another event', async () => {
+    const one = at('a', 1);
+    await pass([one]);
+    await expect(pass([at('a', 1)])).rejects.toThrow(ForkError);
+    await expect(pass([at('a', 1)])).rejects.toMatchObject({ source: '/users', epoch: one.epoch });
+    await expect(pass([at('b', 1), at('b', 1)])).rejects.toThrow(ForkError); // within a batch, too
+    expect(await pass([one])).toEqual(['duplicate']);
+  });
+
+  it('takes an event that was skipped before it ever arrived for a copy', async () => {
+    await pass([at('a', 1, { id: NEVER_ARRIVED })]);
+    expect(await pass([at('a', 1), at('a', 2)])).toEqual(['duplicate', 'next']);
+  });
+
+  /** Somebody else has the stream's row, and does not let go while `work` runs. */
+  const whileLocked = (work: () => Promise<void>) =>
+    database.transaction(async (tx) => {
+      await tx.query('select from messaging.inbox_streams for update');
+      await outOf(tx, work);
+    });
+
+  it('does not wait for a row that somebody else has: what comes next is ahead for now', async () => {
+    await pass([at('a', 1)]);
+    await whileLocked(async () => expect(await pass([at('a', 2), at('b', 1)])).toEqual(['ahead', 'next']));
+    expect(await pass([at('a', 2)])).toEqual(['next']);
+  });
+
+  it('does not take a stream that somebody else has for a new one: stale at first, then a look tells', async () => {
+    const one = at('a', 1);
+    await pass([one]);
+    await whileLocked(async () => {
+      await expect(pass([one, at('b', 1)])).rejects.toThrow(StaleGateError);
+      expect(await pass([one, at('b', 1)], 'orders', true)).toEqual(['duplicate', 'next']);
+    });
+    expect(await inbox.gateOf('b')).toBe(1);
+  });
+
+  it('refuses a decision that was made on rows that have changed since', async () => {
+    const decided = barrier(2);
+    const race = (event: GatedEvent) =>
+      database.transaction(async (tx) => {
+        const gate = await Gate.open(tx, 'orders', [event], false);
+        gate.advance(event);
+        await decided.pass(); // both have seen that there is no row
+        await gate.write(tx);
+      });
+    const event = at('new', 1);
+    const results = await Promise.allSettled([race(event), race(event)]);
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(results).toContainEqual({ status: 'rejected', reason: expect.any(StaleGateError) as Error });
+    expect(await inbox.gateOf('new')).toBe(1);
+  });
+});
+
+/** Runs `work` beside the open transaction instead of joining it. */
+async function outOf(tx: Transaction, work: () => Promise<void>): Promise<void> {
+  await runInContext({ correlationId: '' }, work);
+  expect(tx.failure).toBeUndefined();
+}
+
+/** Lets everybody wait until `count` have come. */
+function barrier(count: number) {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return {
+    pass: () => {
+      if (--count <= 0) open();
+      return opened;
+    },
+  };
+}

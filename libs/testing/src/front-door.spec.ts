@@ -1,0 +1,82 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { requireFree } from '../../../tools/infrastructure/ports.mjs';
+import { endRemembered } from '../../../tools/infrastructure/processes.mjs';
+import { commandLineOf, isAlive } from '../../../tools/infrastructure/signals.mjs';
+import { services } from '../../../tools/start/services.mjs';
+import { projectDir } from './environment.js';
+import { freePort } from './free-port.js';
+
+function npmStart(args: string[]) {
+  const script = path.join(projectDir, 'tools/start.mjs');
+  // set, if to nothing, so that a developer's .env does not matter
+  const none = { RABBITMQ_URL: '', USERS_DATABASE_URL: '', ORDERS_DATABASE_URL: '', USERS_PORT: '', ORDERS_PORT: '' };
+  const env = { ...process.env, ...none };
+  return spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: tmpdir(), env });
+}
+
+describe('npm start', () => {
+  it('explains a port option for every service', () => {
+    const { status, stdout } = npmStart(['--help']);
+    expect(status).toBe(0);
+    for (const { name, port } of services) {
+      expect(stdout).toMatch(new RegExp(`--${name}-port <port> .*\\(${port}\\)`));
+    }
+  });
+
+  it.each([
+    ['an unknown option', ['--nonsense'], /^✗ Unknown option '--nonsense'\.\n {2}The options: npm start -- --help\n$/],
+    ['what is no port', ['--users-port', 'x'], /^✗ --users-port must be a port, .* not "x"\.\n$/],
+    ['one port for two', ['--users-port', '3001'], /^✗ users and orders cannot both have port 3001\.\n$/],
+    [
+      'missing addresses',
+      ['--no-infra'],
+      /^✗ --no-infra needs RABBITMQ_URL, USERS_DATABASE_URL, ORDERS_DATABASE_URL\.\n/,
+    ],
+  ])('refuses %s with one message', (_what, args, message) => {
+    const { status, stderr } = npmStart(args);
+    expect(stderr).toMatch(message);
+    expect(status).toBe(1);
+  });
+});
+
+describe('a port that is wanted', () => {
+  it('may be taken: the message names the owner and the remedy', async () => {
+    const server = createServer();
+    const port = await freePort();
+    await new Promise<void>((resolve) => server.listen(port, () => resolve()));
+    const words = { what: 'users', remedy: 'npm start -- --users-port <port>' };
+    await expect(requireFree(port, words)).rejects.toMatchObject({
+      message: expect.stringMatching(
+        new RegExp(`^Port ${port}, wanted for users, is taken by .* \\(pid ${process.pid}\\)\\.$`),
+      ) as string,
+      remedy: expect.stringContaining('--users-port') as string,
+    });
+    await new Promise((resolve) => server.close(resolve));
+    await expect(requireFree(port, words)).resolves.toBeUndefined();
+  });
+});
+
+describe('what a run leaves behind when it and its guardian are killed', () => {
+  it('is ended by the next run, and nothing else is', async () => {
+    const endless = () => spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+    const [left, bystander] = [endless(), endless()];
+    const [pid = 0, other = 0] = [left.pid, bystander.pid];
+    const dir = mkdtempSync(path.join(tmpdir(), 'run-'));
+    const file = path.join(dir, 'running.json');
+    const processes = [
+      { pid, commandLine: commandLineOf(pid), rank: 1 },
+      { pid: other, commandLine: 'another program, whose number it was', rank: 2 },
+    ];
+    writeFileSync(file, JSON.stringify({ owner: 1, processes }));
+    const said: string[] = [];
+    await endRemembered(file, (line) => said.push(line));
+    expect(said).toEqual([expect.stringContaining(`(pid ${pid})`)]);
+    expect([isAlive(pid), isAlive(other)]).toEqual([false, true]);
+    bystander.kill('SIGKILL');
+    rmSync(dir, { recursive: true });
+  });
+});

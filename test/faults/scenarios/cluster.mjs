@@ -1,0 +1,125 @@
+/** @typedef {import('../harness/trial.mjs').Trial} Trial */
+
+const QUEUE = 'consumer.inbox';
+
+/** @param {Trial} trial */
+const records = (trial) => trial.count('consumer', `select count(*) from effects where reaction = 'Record'`);
+
+/** Faults of a cluster of three brokers. @type {import('../harness/types.js').Scenario[]} */
+export const clusterScenarios = [
+  {
+    name: 'cluster-leader-killed',
+    what: 'Of three brokers, the one that leads the queue of the consumer is killed with SIGKILL and stays away for fifteen seconds.',
+    notice: 'Effects stop for a second or a few; commands are answered as always.',
+    target: 20,
+    seconds: 25,
+    cluster: true,
+    load: { seconds: 12 },
+    async run(trial) {
+      await trial.load.reached(0.3);
+      const leader = await trial.servers.cluster.leaderOf(trial.vhost, QUEUE);
+      await leader.kill9();
+      trial.healed(); // two of three go on
+      const before = await records(trial);
+      await trial.sleep(15);
+      const applied = (await records(trial)) - before;
+      const next = await trial.servers.cluster.leaderOf(trial.vhost, QUEUE);
+      trial.prove(
+        next !== leader && applied > 0,
+        `another broker took over; ${applied} events were applied while the first was dead`,
+      );
+      await leader.start();
+    },
+  },
+  {
+    name: 'cluster-leader-hangs',
+    what: 'The broker that leads the queue is suspended (SIGSTOP) for forty seconds.',
+    notice: 'Effects stop for up to half a minute, until the other brokers and the services notice.',
+    target: 45,
+    seconds: 45,
+    cluster: true,
+    load: { seconds: 12 },
+    async run(trial) {
+      await trial.load.reached(0.3);
+      const leader = await trial.servers.cluster.leaderOf(trial.vhost, QUEUE);
+      leader.signal('SIGSTOP');
+      trial.healed();
+      const before = await records(trial);
+      await trial.sleep(40);
+      const applied = (await records(trial)) - before;
+      const next = await trial.servers.cluster.leaderOf(trial.vhost, QUEUE);
+      leader.signal('SIGCONT');
+      trial.prove(
+        next !== leader && applied > 0,
+        `another broker took over; ${applied} events were applied while the first hung`,
+      );
+    },
+  },
+  {
+    name: 'cluster-without-majority',
+    what: 'Two of three brokers are killed; twenty seconds later they are started again.',
+    notice: 'Effects wait until two brokers are there; commands are answered as always.',
+    target: 45,
+    seconds: 50,
+    cluster: true,
+    load: { seconds: 12 },
+    async run(trial) {
+      await trial.load.reached(0.4);
+      const [, ...others] = trial.servers.cluster.nodes;
+      await Promise.all(others.map((node) => node.kill9()));
+      await trial.sleep(3);
+      const published = () =>
+        trial.count(
+          'producer',
+          'select (select count(*) from messaging.events) - (select count(*) from messaging.outbox)',
+        );
+      const before = await published();
+      await trial.sleep(17);
+      const meanwhile = (await published()) - before;
+      const { unknowns } = trial.load;
+      await Promise.all(others.map((node) => node.start()));
+      trial.healed();
+      const waiting = await trial.count('producer', 'select count(*) from messaging.outbox');
+      trial.prove(
+        meanwhile === 0 && unknowns === 0,
+        `without a majority no event counted as published and no command failed; ${waiting} waited`,
+      );
+    },
+  },
+  {
+    name: 'cluster-partitioned',
+    what: 'The broker that leads the queue is cut off from the two others for thirty seconds, but not from the services.',
+    notice: 'Effects stop for some seconds, until the majority has a new leader and the services have found it.',
+    target: 60,
+    seconds: 60,
+    cluster: true,
+    load: { seconds: 12 },
+    async run(trial) {
+      await trial.load.reached(0.3);
+      const { cluster } = trial.servers;
+      const leader = await cluster.leaderOf(trial.vhost, QUEUE);
+      const others = cluster.nodes.filter((node) => node !== leader);
+      await leader.partFrom(others);
+      leader.isUp = false;
+      trial.healed();
+      const before = await records(trial);
+      await trial.sleep(30);
+      const applied = (await records(trial)) - before;
+      const next = await cluster.leaderOf(trial.vhost, QUEUE);
+      await leader.meetAgain(others);
+      await trial.until(
+        'the cluster is whole again',
+        async () => {
+          const nodes = await trial.broker.api('GET', 'nodes');
+          return nodes.filter((/** @type {any} */ node) => node.running).length === 3;
+        },
+        90,
+      );
+      leader.isUp = true;
+      trial.prove(
+        next !== leader && applied > 0,
+        `the majority chose another leader; ${applied} events were applied while the first was cut off`,
+      );
+    },
+  },
+];
