@@ -1,7 +1,7 @@
 import { Rank } from '../infrastructure/processes.mjs';
 import { banner } from './banner.mjs';
 import { build, isBuilt } from './build.mjs';
-import { tellWhereEverythingIs } from './running.mjs';
+import { tellWhereEverythingIs } from './addresses.mjs';
 import { findDatabases, findRabbitMq } from './servers.mjs';
 import { serviceProcess } from './service-process.mjs';
 import { services } from './services.mjs';

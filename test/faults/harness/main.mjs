@@ -4,24 +4,42 @@ import { Failure, describe } from '../../../tools/infrastructure/failure.mjs';
 import { removeWhatKilledRunsLeft } from '../../../tools/infrastructure/for-tests.mjs';
 import { endEverything, killEverything, rememberProcessesIn } from '../../../tools/infrastructure/processes.mjs';
 import { colour, print, step, stopSpinning } from '../../../tools/start/steps.mjs';
+import { sabotages } from '../sabotages.mjs';
 import { scenarios } from '../scenarios/index.mjs';
 import { buildServices } from './build.mjs';
-import { help, readOptions } from './options.mjs';
+import { help, readOptions, sabotageHelp } from './options.mjs';
 import { Pool } from './pool.mjs';
 import { writeReport } from './report.mjs';
+import { runSabotages } from './sabotage.mjs';
 import { runDir } from './servers.mjs';
 import { Suite } from './suite.mjs';
 
 /** @typedef {import('./options.mjs').Options} Options */
 
-/** @param {string[]} args */
-export async function main(args) {
-  stopOnSignals();
-  try {
+/** The fault suite. @param {string[]} args */
+export const main = (args) =>
+  orderly(async () => {
     const options = readOptions(args);
     if (options.help) process.stdout.write(help);
     else if (options.list) list(options);
     else await run(options);
+  });
+
+/** The fault suite with guards switched off. @param {string[]} args */
+export const sabotage = (args) =>
+  orderly(async () => {
+    const options = readOptions(args.some((arg) => arg.startsWith('--events')) ? args : [...args, '--events', '1000']);
+    const selection = sabotages.filter(({ guard }) => isChosen(guard, options));
+    if (options.help) process.stdout.write(sabotageHelp);
+    else if (options.list) for (const { guard, what } of selection) print(`${guard}\n    ${what}`);
+    else await runWithoutGuards(options, selection);
+  });
+
+/** @param {() => Promise<void>} work */
+async function orderly(work) {
+  stopOnSignals();
+  try {
+    await work();
   } catch (error) {
     stopSpinning();
     console.error(`${colour('red', '✗')} ${describe(error)}`);
@@ -33,16 +51,17 @@ export async function main(args) {
   process.exit();
 }
 
-/** @param {Options} options */
-function chosen({ only, short }) {
+/** @param {string} name @param {Options} options */
+function isChosen(name, { only }) {
   const patterns = only.map(
     (text) => new RegExp(text.includes('*') ? `^${text.replaceAll('*', '.*')}$` : text.replace(/[^\w-]/g, '\\$&')),
   );
-  return scenarios.filter(
-    (scenario) =>
-      (!short || scenario.short) && (patterns.length === 0 || patterns.some((one) => one.test(scenario.name))),
-  );
+  return patterns.length === 0 || patterns.some((pattern) => pattern.test(name));
 }
+
+/** @param {Options} options */
+const chosen = (options) =>
+  scenarios.filter((scenario) => (!options.short || scenario.short) && isChosen(scenario.name, options));
 
 /** @param {Options} options */
 function list(options) {
@@ -53,11 +72,7 @@ function list(options) {
 async function run(options) {
   const selection = chosen(options);
   if (selection.length === 0) throw new Failure('No scenario has such a name.', 'See: npm run test:faults -- --list');
-  await removeWhatKilledRunsLeft();
-  mkdirSync(runDir, { recursive: true });
-  rememberProcessesIn(path.join(runDir, 'running.json'));
-  await step('Build of the services', buildServices);
-  const pool = new Pool();
+  const pool = await prepare();
   const suite = new Suite(pool, options);
   suite.announce(selection);
   const started = Date.now();
@@ -81,6 +96,28 @@ async function run(options) {
     `  repeat one: npm run test:faults -- --only ${failed[0]?.scenario} --events ${options.events} --seed ${options.seed}`,
   );
   process.exitCode = 1;
+}
+
+/** @param {Options} options @param {typeof sabotages} selection */
+async function runWithoutGuards(options, selection) {
+  if (selection.length === 0) throw new Failure('No guard has such a name.', 'See: npm run test:sabotage -- --list');
+  const pool = await prepare();
+  print(`${selection.length} guards, ${options.events} events each, seed ${options.seed}`);
+  const failed = await runSabotages(pool, options, selection);
+  await pool.remove();
+  print('');
+  if (failed.length === 0)
+    return print(`${colour('green', '✓')} ${selection.length} guards were switched off, each was missed`);
+  print(`${colour('red', '✗')} not missed: ${failed.join(', ')}`);
+  process.exitCode = 1;
+}
+
+async function prepare() {
+  await removeWhatKilledRunsLeft();
+  mkdirSync(runDir, { recursive: true });
+  rememberProcessesIn(path.join(runDir, 'running.json'));
+  await step('Build of the services', buildServices);
+  return new Pool();
 }
 
 function stopOnSignals() {

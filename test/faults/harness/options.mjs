@@ -18,6 +18,12 @@ Starts a RabbitMQ and a Postgres for itself, runs every scenario with real proce
 Exits with 0 if everything held. What failed keeps its logs in .data/faults/<scenario>/.
 `;
 
+export const sabotageHelp = `Usage: npm run test:sabotage -- [--list] [--only <pattern>] [--events <n>] [--seed <text>] [--patience <n>]
+
+Switches off one guard of the backbone after the other and expects a scenario of the fault suite to fail for that reason.
+Exits with 0 if every missing guard was noticed.
+`;
+
 /** @typedef {ReturnType<typeof readOptions>} Options */
 
 /** @param {string[]} args */

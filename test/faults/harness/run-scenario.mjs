@@ -13,10 +13,11 @@ const PATIENCE_SECONDS = 60;
 
 /**
  * @param {Scenario} scenario
- * @param {{ servers: import('./servers.mjs').Servers, seed: string, events: number, sabotage?: string, patience?: number, onPhase?: (phase: string) => void }} options
+ * @param {{ servers: import('./servers.mjs').Servers, seed: string, events: number, sabotage?: string, patience?: number, restSeconds?: number, onPhase?: (phase: string) => void }} options
+ *   `restSeconds`: how long beyond its target a run may take that never comes to rest
  * @returns {Promise<Result & { dir: string }>}
  */
-export async function runScenario(scenario, { onPhase = () => {}, ...options }) {
+export async function runScenario(scenario, { onPhase = () => {}, restSeconds = PATIENCE_SECONDS, ...options }) {
   const started = Date.now();
   const trial = new Trial(scenario, options);
   /** @type {Result} */
@@ -40,7 +41,7 @@ export async function runScenario(scenario, { onPhase = () => {}, ...options }) 
     const recovered = recovery(trial);
     onPhase('recovers');
     await withDeadline(trial.load.done(), 120 * trial.patience, 'the load to end');
-    const rest = await untilAtRest(trial, (scenario.target + PATIENCE_SECONDS) * trial.patience);
+    const rest = await untilAtRest(trial, (scenario.target + restSeconds) * trial.patience);
     trial.over = true;
     result.recoverySeconds = Math.round((await recovered) * 10) / 10;
     onPhase('is checked');

@@ -143,8 +143,9 @@ export const relayScenarios = [
     name: 'late-commits',
     what: 'A fifth of the commands keep their transaction open for up to 2 s, another fifth is rolled back: positions commit out of order.',
     notice: 'Nothing.',
-    target: 10,
+    target: 15,
     seconds: 10,
+    books: 1_000,
     load: { late: 0.2, rolledBack: 0.25, concurrency: 48 },
     async run(trial) {
       await trial.load.done();

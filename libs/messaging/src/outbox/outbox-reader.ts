@@ -28,11 +28,13 @@ const READ = read(`
   select position, bytes from messaging.outbox
   where position >= $1 and position <> all($2::bigint[]) order by position limit $3`);
 
-// While an event is set aside, its successors wait. A plain filter, because an anti join walks the whole outbox.
+// While an event is set aside, its successors wait. Lateral, because a merge join would walk the log from its beginning.
 const READ_AROUND_HELD = read(`
-  select o.position, o.bytes from messaging.outbox o join messaging.events e using (position)
-  where o.position >= $1 and o.position <> all($2::bigint[])
-    and e.epoch || ' ' || e.aggregate || ' ' || e.subject <> all($5::text[])
+  select o.position, o.bytes from messaging.outbox o
+  cross join lateral (
+    select e.epoch || ' ' || e.aggregate || ' ' || e.subject as stream
+    from messaging.events e where e.position = o.position offset 0) e
+  where o.position >= $1 and o.position <> all($2::bigint[]) and e.stream <> all($5::text[])
   order by o.position limit $3`);
 
 const LOOK = `

@@ -11,7 +11,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const write = (file: string, text: string) => writeFileSync(path.join(folder, file), text);
-const running = (pid: number, env: Record<string, string>) => write('.data/running.json', JSON.stringify({ pid, env }));
+const running = (pid: number, env: Record<string, string>) => write('.data/addresses.json', JSON.stringify({ pid, env }));
 
 describe('where the services are', () => {
   it('is what the environment says', () => {
@@ -58,7 +58,7 @@ describe('where the services are', () => {
   it('is not what a system ran that is gone', () => {
     running(2 ** 22 + 1, { USERS_DATABASE_URL: 'gone' });
     expect(findSurroundings({}, folder).services).toEqual([]);
-    write('.data/running.json', '{');
+    write('.data/addresses.json', '{');
     expect(findSurroundings({}, folder).services).toEqual([]);
   });
 

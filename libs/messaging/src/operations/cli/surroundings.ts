@@ -52,7 +52,7 @@ export function pick(services: readonly KnownService[], name: string | undefined
 
 /** What `npm start` has written down while it runs. */
 function runningSystem(folder: string): Environment {
-  const file = path.join(folder, '.data', 'running.json');
+  const file = path.join(folder, '.data', 'addresses.json');
   if (!existsSync(file)) return {};
   try {
     const { pid, env } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; env: Environment };

@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { dataDir } from '../infrastructure/outside.mjs';
 
-const file = path.join(dataDir, 'running.json');
+const file = path.join(dataDir, 'addresses.json');
 
 /**
  * Tells `npm run events` where everything is, for as long as this process runs.
