@@ -68,13 +68,12 @@ export class OutboxReader {
     const everywhere = Date.now() - this.#lookedAt > FULL_LOOK_EVERY_MS;
     if (everywhere) await this.#look();
     if (this.#paused !== undefined) return [];
-    const sql = this.#held ? READ_AROUND_HELD : READ;
-    const { rows } = await this.pool.query<LogRow>(sql, [
-      everywhere && !sabotaged('cursor-relay') ? 0 : this.#floor,
-      except,
-      events,
-      bytes,
-    ]);
+    const lowest = everywhere && !sabotaged('cursor-relay') ? 0 : this.#floor;
+    const values = [lowest, except, events, bytes];
+    const { rows } =
+      this.#held.length === 0
+        ? await this.pool.query<LogRow>(READ, values)
+        : await this.pool.query<LogRow>(READ_AROUND_HELD, [...values, this.#held]);
     if (rows[0]) this.#floor = Math.max(0, Number(rows[0].position) - FLOOR_MARGIN);
     if (rows[0] && sabotaged('cursor-relay')) this.#floor = Number(rows.at(-1)!.position) + 1;
     return rows.map((row) => {

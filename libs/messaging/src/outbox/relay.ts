@@ -117,7 +117,7 @@ export class Relay {
   }
 
   async #lead(): Promise<void> {
-    this.#logger.log('active');
+    if (this.#trouble === undefined) this.#logger.log('active');
     this.#active = true;
     this.#connectedAt = Date.now();
     this.#reader.lookEverywhere();

@@ -11,7 +11,8 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const write = (file: string, text: string) => writeFileSync(path.join(folder, file), text);
-const running = (pid: number, env: Record<string, string>) => write('.data/addresses.json', JSON.stringify({ pid, env }));
+const running = (pid: number, env: Record<string, string>) =>
+  write('.data/addresses.json', JSON.stringify({ pid, env }));
 
 describe('where the services are', () => {
   it('is what the environment says', () => {
