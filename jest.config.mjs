@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 
 const rootDir = import.meta.dirname;
@@ -58,6 +59,8 @@ const withInfrastructure = {
 /** @type {import('jest').Config} */
 export default {
   testTimeout: 30_000,
+  // The tests mostly wait for servers, so even two cores are worth two workers (Jest's default would be one).
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   projects: [
     { ...base, displayName: 'unit', testMatch: ['<rootDir>/{apps,libs,test,tools}/**/*.spec.ts'] },
     {

@@ -5,12 +5,15 @@ import { openShop, type ServiceName, type Shop } from './shop.js';
 describe('Under load, both services in processes of their own', () => {
   let shop: Shop;
   let load: Load;
+  /** How many users there were before the load. */
+  let before: number;
   beforeAll(async () => (shop = await openShop()), 120_000);
   afterAll(async () => {
     await load?.stop();
     await shop?.close();
   });
-  beforeEach(() => {
+  beforeEach(async () => {
+    before = await shop.count('users', 'users');
     load = startLoad((...request) => shop.users.http(...request));
   });
 
@@ -40,7 +43,6 @@ describe('Under load, both services in processes of their own', () => {
   it.each<ServiceName>(['users', 'orders'])(
     'SIGTERM lets %s finish what it is doing, and loses nothing',
     async (service) => {
-      const before = await shop.count('users', 'users');
       expect(await endAndStartAgain(service, 'SIGTERM')).toEqual({ code: 0, signal: null });
       const users = await everyUserIsOneCustomer();
       // Whatever it had begun it has answered: nobody is registered who does not know it.

@@ -1,4 +1,5 @@
 import type { AnyEventClass } from './event.js';
+import * as orders from './orders/index.js';
 import * as users from './users/index.js';
 
 const registry = new Map<string, AnyEventClass>();
@@ -17,7 +18,7 @@ export function registerContracts(classes: readonly AnyEventClass[]): void {
 }
 
 // A new owner adds its folder here.
-for (const owner of [users]) registerContracts(Object.values(owner));
+for (const owner of [users, orders]) registerContracts(Object.values(owner));
 
 /** Every event there is, by name. */
 export const contracts: ReadonlyMap<string, AnyEventClass> = registry;

@@ -19,5 +19,8 @@ create table messaging.pauses (
   since timestamptz not null default now()
 );
 
+-- Somebody has decided that this life of a log is over: nothing of it is applied any more, and it is not reported.
+alter table messaging.inbox_holds add column closed_at timestamptz;
+
 -- For counting by state without reading the events.
 create index parked_events_state on messaging.parked_events (state, parked_at);

@@ -111,6 +111,13 @@ export class OpsStopController {
     return operations.releaseHold(this.database, body, actionOf(caller, body));
   }
 
+  @Post('holds/close')
+  @HttpCode(200)
+  @ApiOperation({ summary: 'End the life of a held log whose owner has begun a new one' })
+  close(@Body({ schema: release }) body: z.infer<typeof release>, @Caller() caller: string) {
+    return operations.closeHold(this.database, body, actionOf(caller, body));
+  }
+
   @Post('detach')
   @HttpCode(200)
   @ApiOperation({ summary: 'Take a removed service away from the broker' })

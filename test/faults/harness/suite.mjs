@@ -40,8 +40,13 @@ export class Suite {
   async run(selection) {
     /** @type {Result[]} */
     const results = [];
+    const possible = selection.filter((scenario) => {
+      const reason = scenario.impossible?.();
+      if (reason) print(colour('gray', `– ${scenario.name} is left out: it ${reason}`));
+      return !reason;
+    });
     const queue = Array.from({ length: this.options.repeat }, (_, round) =>
-      selection.map((scenario) => ({
+      possible.map((scenario) => ({
         scenario,
         seed: round === 0 ? this.options.seed : `${this.options.seed}-${round}`,
       })),

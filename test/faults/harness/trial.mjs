@@ -39,6 +39,8 @@ export class Trial {
   healedAt;
   /** @type {(() => Promise<void> | void)[]} */
   cleanUps = [];
+  /** What is left to do when the databases are gone. @type {(() => Promise<void> | void)[]} */
+  lastly = [];
 
   /**
    * @param {Scenario} scenario
@@ -247,6 +249,7 @@ export class Trial {
     await Promise.all(Object.values(this.services).map((service) => service.stop('SIGKILL').catch(() => {})));
     for (const cleanUp of this.cleanUps) await cleanUp();
     await this.databases.drop();
+    for (const work of this.lastly) await work();
     await this.broker.api('DELETE', `vhosts/${this.vhost}`).catch(() => {});
   }
 }

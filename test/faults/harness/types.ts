@@ -81,6 +81,8 @@ export interface Scenario {
   ownServers?: boolean;
   /** Needs three brokers. */
   cluster?: boolean;
+  /** Why it cannot run on this machine, if so. */
+  impossible?: () => string | undefined;
   /** How often the books are balanced, in ms; without it never, so that whatever gets lost stays lost. */
   books?: number;
   /** Rough duration in seconds beyond load and start, for the estimate. */

@@ -112,4 +112,18 @@ export const consumerScenarios = [
       trial.prove(dropped > 0, `${dropped} duplicates were dropped`);
     },
   },
+  {
+    name: 'reactions-record-and-fail',
+    what: 'One in five reactions that record an event fails after that, the first time.',
+    notice: 'Nothing but short delays; nobody ever hears of an event that was rolled back.',
+    target: 25,
+    load: { seconds: 8 },
+    services: { producer: {}, consumer: { env: { FAULTS_FAILING_RECEIPTS: '0.2' } } },
+    async run(trial) {
+      await trial.load.done();
+      trial.healed();
+      const failures = await trial.metric('consumer', 'reaction_failures_total');
+      trial.prove(failures > 20, `${failures} reactions failed, most of them after they had recorded an event`);
+    },
+  },
 ];

@@ -1,3 +1,5 @@
+import { moveToSmallDisk, whyNoSmallDisk } from '../harness/small-disk.mjs';
+
 /** @typedef {import('../harness/trial.mjs').Trial} Trial */
 
 /** Faults of Postgres. @type {import('../harness/types.js').Scenario[]} */
@@ -106,6 +108,29 @@ export const databaseScenarios = [
       trial.prove(
         busy <= 5,
         `${busy} connections for 64 requests at a time, ${trial.load.unknowns} were refused; the slowest answer took ${(trial.load.slowest / 1_000).toFixed(1)} s`,
+      );
+    },
+  },
+  {
+    name: 'disk-full',
+    what: 'The disk with a table that reactions write to is full for ten seconds.',
+    notice: 'Effects wait until there is room; commands are answered as always, and nothing is given up.',
+    target: 30,
+    seconds: 15,
+    impossible: whyNoSmallDisk,
+    load: { seconds: 8 },
+    async run(trial) {
+      await trial.load.reached(0.2);
+      const makeRoom = await moveToSmallDisk(trial, { name: 'consumer', table: 'effects', freeBytes: 64_000 });
+      await trial.until('the disk is full', () => trial.consumer.count(/could not extend file|No space left/g));
+      await trial.sleep(10);
+      const refused = trial.consumer.count(/could not extend file|No space left/g);
+      const dead = await trial.count('consumer', `select count(*) from messaging.parked_events where state = 'dead'`);
+      makeRoom();
+      trial.healed();
+      trial.prove(
+        dead === 0 && trial.load.unknowns === 0,
+        `Postgres had no space ${refused} times; no event was given up, no command failed`,
       );
     },
   },

@@ -6,6 +6,8 @@ import type { Pool } from 'pg';
 export class Holds {
   readonly #logger = new Logger('Books');
   #reasons = new Map<string, string>();
+  /** Held for good: an operator has closed them. */
+  #closed = new Set<string>();
 
   constructor(
     private readonly inbox: string,
@@ -17,9 +19,9 @@ export class Holds {
     return this.#reasons.get(`${source} ${epoch}`);
   }
 
-  /** Every log that is held, with the reason. */
+  /** Every log that is held and waits for a decision, with the reason. */
   get all(): ReadonlyMap<string, string> {
-    return this.#reasons;
+    return new Map([...this.#reasons].filter(([log]) => !this.#closed.has(log)));
   }
 
   /** The lives of a log that are held. */
@@ -39,10 +41,12 @@ export class Holds {
 
   /** Reads what other processes and operators have decided. */
   async refresh(): Promise<void> {
-    const { rows } = await this.pool.query<{ source: string; epoch: string; reason: string }>(
-      'select source, epoch, reason from messaging.inbox_holds where inbox = $1',
+    const { rows } = await this.pool.query<{ log: string; reason: string; closed: boolean }>(
+      `select source || ' ' || epoch as log, reason, closed_at is not null as closed
+       from messaging.inbox_holds where inbox = $1`,
       [this.inbox],
     );
-    this.#reasons = new Map(rows.map(({ source, epoch, reason }) => [`${source} ${epoch}`, reason]));
+    this.#reasons = new Map(rows.map(({ log, reason }) => [log, reason]));
+    this.#closed = new Set(rows.flatMap(({ log, closed }) => (closed ? [log] : [])));
   }
 }

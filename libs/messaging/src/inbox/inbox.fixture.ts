@@ -96,8 +96,8 @@ export async function startInbox(
       )[0]?.n,
     applied: async () =>
       (await rows<{ n: number }>('select coalesce(sum(applied), 0)::int as n from messaging.inbox_pages'))[0]!.n,
-    /** Everything that is parked is due now. */
-    hurry: () => rows(`update messaging.parked_events set due_at = now() where state <> 'dead'`),
+    /** Everything that has been tried is due now. */
+    hurry: () => rows(`update messaging.parked_events set due_at = now() where state not in ('dead', 'waiting')`),
     isEmpty: () =>
       eventually(async () => {
         const left = await rows('select state, attempts, error from messaging.parked_events');

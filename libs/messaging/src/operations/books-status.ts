@@ -39,7 +39,8 @@ const ACCOUNTS = `
 with account as (
   select inbox, source, epoch, aggregate from messaging.inbox_books
   union select inbox, source, epoch, aggregate from messaging.inbox_pages)
-select a.*, coalesce(b.balanced_page, 0)::float8 as "balancedPage", h.reason as held,
+select a.*, coalesce(b.balanced_page, 0)::float8 as "balancedPage",
+       case when h.closed_at is null then h.reason end as held,
        case when isfinite(s.asked_at) then s.asked_at end as "askedAt",
        (coalesce(b.folded, 0) + coalesce((select sum(applied) from messaging.inbox_pages i where ${same('i')}), 0))::float8
          as applied,

@@ -1,7 +1,8 @@
 export { accounts, requestReplay } from './books-status.js';
 export { attachments, detach } from './detach.js';
 export { inboxes, rebuildInbox } from './inbox-rebuild.js';
-export { listHolds, logStatus, releaseHold, startEpoch } from './log.js';
+export { closeHold, listHolds, releaseHold } from './holds.js';
+export { logStatus, startEpoch } from './log.js';
 export { audit, listAudit, OperationError, type ActionOptions } from './operation.js';
 export { releaseEvents } from './outbox-release.js';
 export { outboxStatus } from './outbox-status.js';

@@ -1,5 +1,6 @@
 import type { Database } from '@app/database';
-import { listHolds, logStatus } from './log.js';
+import { listHolds } from './holds.js';
+import { logStatus } from './log.js';
 import { select } from './operation.js';
 import { COUNTED, outboxSize } from './outbox-status.js';
 import { listPauses } from './pauses.js';
@@ -13,7 +14,14 @@ export async function overview(database: Database) {
     listPauses(database),
     logStatus(database),
   ]);
-  return { outbox, parked: Object.fromEntries(parked.map(({ state, events }) => [state, events])), holds, pauses, log };
+  const held = holds.filter(({ closedAt }) => closedAt === null);
+  return {
+    outbox,
+    parked: Object.fromEntries(parked.map(({ state, events }) => [state, events])),
+    holds: held,
+    pauses,
+    log,
+  };
 }
 
 const STATES = ['waiting', 'retry', 'slow', 'incompatible', 'dead'];

@@ -32,6 +32,7 @@ export class Pauses extends EventEmitter<{ paused: [string]; resumed: [string] }
   readonly #stopping = new AbortController();
   #pauses = new Map<string, Pause>();
   #running: Promise<void> | undefined;
+  #looking = Promise.resolve();
 
   constructor(private readonly database: OperationsDatabase) {
     super();
@@ -60,8 +61,13 @@ export class Pauses extends EventEmitter<{ paused: [string]; resumed: [string] }
     await this.database.close();
   }
 
-  /** Looks at once. */
-  async refresh(): Promise<void> {
+  /** Looks at once. One look at a time, so that an older answer never replaces a newer one. */
+  refresh(): Promise<void> {
+    this.#looking = this.#looking.catch(() => {}).then(() => this.#look());
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     const now = new Map((await listPauses(this.database)).map((pause) => [pause.scope, pause]));
     const before = this.#pauses;
     this.#pauses = now;

@@ -5,7 +5,8 @@ import { Logger } from '@nestjs/common';
 import { Outbox } from '../outbox/outbox.js';
 import { Relay } from '../outbox/relay.js';
 import { accounts, ownersSide, requestReplay } from './books-status.js';
-import { listHolds, logStatus, releaseHold, startEpoch } from './log.js';
+import { closeHold, listHolds, releaseHold } from './holds.js';
+import { logStatus, startEpoch } from './log.js';
 import { alice, EPOCH, startOperations, type OperationsFixture } from './operations.fixture.js';
 import { outboxStatus } from './outbox-status.js';
 import { overview } from './overview.js';
@@ -118,6 +119,28 @@ describe('the log', () => {
     await releaseHold(it_.database, { source: 'users' }, alice);
     expect(await listHolds(it_.database)).toEqual([]);
     expect(await it_.audit()).toMatchObject([{ action: 'hold.release', affected: 1 }]);
+  });
+});
+
+describe('a held log', () => {
+  it('is closed for good: its parked events are dropped, others are not', async () => {
+    await it_.rows(
+      `insert into messaging.inbox_holds (inbox, source, epoch, reason) values ('orders', '/users', $1, 'fork')`,
+      EPOCH,
+    );
+    await it_.parked({ state: 'waiting' });
+    const other = await it_.parked({ inbox: 'orders.report' });
+    expect(await closeHold(it_.database, { source: 'users' }, { ...alice, dryRun: true })).toEqual({
+      affected: 1,
+      dropped: 1,
+    });
+    expect(await closeHold(it_.database, { source: 'users' }, alice)).toEqual({ affected: 1, dropped: 1 });
+    expect(await it_.rows('select id from messaging.parked_events')).toEqual([{ id: other }]);
+    expect(await listHolds(it_.database)).toMatchObject([{ closedAt: expect.any(Date) as Date, parked: 0 }]);
+    expect(await overview(it_.database)).toMatchObject({ holds: [] });
+    await expect(closeHold(it_.database, { source: 'users' }, alice)).rejects.toThrow('Nothing of /users is held');
+    await expect(releaseHold(it_.database, { source: 'users' }, alice)).rejects.toThrow('Nothing of /users is held');
+    expect(await it_.audit()).toMatchObject([{ action: 'hold.close', affected: 1 }]);
   });
 });
 

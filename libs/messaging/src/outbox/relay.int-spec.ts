@@ -44,4 +44,29 @@ describe('Relay', () => {
     await outbox.emptied();
     expect(relay.status).toMatchObject({ published: 150, unroutable: 150 });
   });
+
+  it('stops with everything confirmed that was on the way, and nothing half done', async () => {
+    const heard = await outbox.listen();
+    await outbox.fill(50_000);
+    const relay = outbox.relay();
+    relay.start();
+    await eventually(() => expect(relay.status.published).toBeGreaterThan(1_000), { intervalMs: 1 });
+    await relay.stop();
+    const left = await outbox.pending();
+    expect(left).toBeGreaterThan(0);
+    await eventually(() => expect(heard).toHaveLength(50_000 - left)); // none twice
+  });
+
+  it('publishes only once an operator has resumed it', async () => {
+    const relay = outbox.relay();
+    await outbox.rows(`insert into messaging.pauses (scope, reason, by) values ('relay', 'maintenance', 'alice')`);
+    await outbox.fill(10);
+    relay.start();
+    await eventually(() => expect(relay.status.paused).toBe('maintenance'));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await outbox.pending()).toBe(10);
+    await outbox.rows(`delete from messaging.pauses`);
+    await outbox.emptied(3_000);
+    expect(relay.status.paused).toBeUndefined();
+  });
 });

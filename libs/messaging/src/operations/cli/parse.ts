@@ -52,7 +52,7 @@ export function parse(words: readonly string[], commands: readonly Command[]): P
   } catch (error) {
     const { code, message } = error as { code?: string; message: string };
     if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw unknownOption(message, command, options);
-    if (code?.startsWith('ERR_PARSE_ARGS')) throw new UsageError(`${message.split('. ')[0]}.`);
+    if (code?.startsWith('ERR_PARSE_ARGS')) throw new UsageError(message.split(/\.?\s*\n|\. /)[0]! + '.');
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { OperationError } from '../operation.js';
 import { brokerCommands } from './broker-commands.js';
 import { DeclinedError, UsageError, type Command, type Context } from './command.js';
 import { groupOf, helpOf, overviewOf } from './help.js';
+import { logCommands } from './log-commands.js';
 import { outboxCommands } from './outbox-commands.js';
 import { parkedCommands } from './parked-commands.js';
 import { parse, type Parsed } from './parse.js';
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   ...outboxCommands,
   ...parkedCommands,
   ...stopCommands,
+  ...logCommands,
   ...brokerCommands,
 ];
 

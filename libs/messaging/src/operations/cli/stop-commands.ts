@@ -1,9 +1,8 @@
 import { listAudit } from '../operation.js';
 import { inboxes, rebuildInbox } from '../inbox-rebuild.js';
-import { listHolds, logStatus, releaseHold, startEpoch } from '../log.js';
 import { listPauses, pauseScope, resumeScope } from '../pauses.js';
 import { numberOf, type Command } from './command.js';
-import { age, clip, fields, plural, table } from './table.js';
+import { age, clip, plural, table } from './table.js';
 
 const pauses: Command = {
   name: 'pauses',
@@ -90,73 +89,6 @@ const listInboxes: Command = {
   },
 };
 
-const log: Command = {
-  name: 'log status',
-  summary: 'the service’s own log: how far it is, and since when its epoch lasts',
-  scope: 'each',
-  async run({ database }) {
-    const it = await logStatus(database);
-    const text = fields({
-      Epoch: `${it.epoch}, for ${age(it.startedAt)}`,
-      'Last position': it.position,
-      'Pages settled': `up to ${it.settledPage}, open: ${it.openPage}`,
-    });
-    return { json: it, text };
-  },
-};
-
-const newEpoch: Command = {
-  name: 'log new-epoch',
-  summary: 'for a database that was restored to an older state: its log begins a new life',
-  scope: 'one',
-  acts: true,
-  details:
-    'Every stream begins with sequence 1 again. Events that were told after the state that was restored are still applied at\n' +
-    'their subscribers; only people can decide what that means.',
-  async run({ database, service, action, confirm }) {
-    if (!action.dryRun) await confirm(`Begin a new epoch of the log of ${service}?`);
-    const effect = await startEpoch(database, action);
-    const done = action.dryRun ? 'would begin' : `has begun: ${effect.epoch}`;
-    return { json: { ...effect, dryRun: action.dryRun ?? false }, text: `A new epoch ${done}.` };
-  },
-};
-
-const holds: Command = {
-  name: 'holds',
-  summary: 'logs that contradict what was applied here; their events are parked',
-  scope: 'each',
-  async run({ database }) {
-    const found = await listHolds(database);
-    const lines = found.map(
-      ({ inbox, source, epoch, reason, since, parked }) =>
-        `${source}, epoch ${epoch}, in inbox ${inbox} for ${age(since)}: ${plural(parked, 'event')} parked\n  ${reason}`,
-    );
-    return { json: { holds: found }, text: lines.join('\n') || 'Nothing is held.' };
-  },
-};
-
-const release: Command = {
-  name: 'holds release',
-  summary: 'lets a held log flow again',
-  args: '<source>',
-  arity: [1, 1],
-  scope: 'one',
-  acts: true,
-  options: {
-    epoch: { type: 'string', value: 'uuid', help: 'only this one' },
-    inbox: { type: 'string', value: 'name', help: 'only there' },
-  },
-  details:
-    'Skip the contradicting events first (parked list --source <source>), or it is held again by the first of them.',
-  async run({ database, args, text, action, confirm }) {
-    await confirm(`Let ${args[0]} flow again?`);
-    const which = { source: args[0]!, epoch: text('epoch'), inbox: text('inbox') };
-    const effect = await releaseHold(database, which, action);
-    const done = action.dryRun ? 'would be released' : 'released';
-    return { json: { ...effect, dryRun: action.dryRun ?? false }, text: `${plural(effect.affected, 'hold')} ${done}.` };
-  },
-};
-
 const auditCommand: Command = {
   name: 'audit',
   summary: 'who did what, when and why; the newest first',
@@ -176,15 +108,4 @@ const auditCommand: Command = {
   },
 };
 
-export const stopCommands: Command[] = [
-  pauses,
-  pause,
-  resume,
-  holds,
-  release,
-  listInboxes,
-  rebuild,
-  log,
-  newEpoch,
-  auditCommand,
-];
+export const stopCommands: Command[] = [pauses, pause, resume, listInboxes, rebuild, auditCommand];

@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto';
-import { event, UserRegistered } from '@app/contracts';
+import { event } from '@app/contracts';
 import { Database } from '@app/database';
 import { BackboneModule } from '@app/service';
 import { startTestService, type TestService } from '@app/testing';
@@ -32,7 +31,7 @@ class WriteLetterController {
 @Module({ imports: [BackboneModule], controllers: [WriteLetterController] })
 class LettersModule {}
 
-describe('Outbox', () => {
+describe('Outbox, when it refuses', () => {
   let service: TestService;
   let database: Database;
   let outbox: Outbox;
@@ -50,22 +49,6 @@ describe('Outbox', () => {
         'select (select count(*)::int from messaging.events) as events, (select count(*)::int from letters) as letters',
       )
     )[0]!;
-
-  it('numbers the events of a stream without gaps, whoever writes them and whoever rolls back', async () => {
-    const userId = randomUUID();
-    const add = (n: number) =>
-      database.transaction(async (tx) => {
-        await outbox.add(tx, new UserRegistered({ userId, name: `${n}`, email: 'a@example.com' }));
-        if (n % 5 === 0) throw new Error('changed my mind');
-      });
-    const outcomes = await Promise.allSettled(Array.from({ length: 60 }, (_, n) => add(n)));
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(48);
-    const events = await service.rows<{ sequence: string }>(
-      'select sequence from messaging.events where subject = $1 order by position',
-      userId,
-    );
-    expect(events.map(({ sequence }) => Number(sequence))).toEqual(Array.from({ length: 48 }, (_, n) => n + 1));
-  });
 
   it('refuses an event of more than 256 KiB: 413, and nothing of the request is kept', async () => {
     const before = await count();

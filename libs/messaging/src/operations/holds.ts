@@ -1,0 +1,84 @@
+// Logs of others that contradict what was applied here: nothing of them is applied until somebody decides.
+import type { Database, Transaction } from '@app/database';
+import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
+import { sourceOf } from './parked-query.js';
+
+export interface Hold {
+  inbox: string;
+  source: string;
+  epoch: string;
+  reason: string;
+  since: Date;
+  /** Since when it is closed for good, if it is. */
+  closedAt: Date | null;
+  /** Events of it that are parked; at most 10 001 are counted. */
+  parked: number;
+}
+
+/** Logs that are held, and those that were closed. */
+export const listHolds = (database: Database): Promise<Hold[]> =>
+  select(
+    database,
+    `select h.inbox, h.source, h.epoch, h.reason, h.since, h.closed_at as "closedAt",
+            (select count(*)::int from (select from messaging.parked_events p
+             where p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch limit 10001) p) as parked
+     from messaging.inbox_holds h order by since`,
+  );
+
+/** Which held logs: all of a source, or only one life, or in one inbox. */
+export interface WhichHold {
+  source: string;
+  epoch?: string | undefined;
+  inbox?: string | undefined;
+}
+
+const MATCHING = `h.closed_at is null and h.source = $1 and ($2::uuid is null or h.epoch = $2) and ($3::text is null or h.inbox = $3)`;
+
+/**
+ * Lets a held log flow again, for instance because the event that contradicted was forged and is discarded. If it still
+ * contradicts what was applied, it is held again.
+ *
+ * @throws {@link OperationError} if nothing of that source is held
+ */
+export async function releaseHold(database: Database, which: WhichHold, options: ActionOptions): Promise<Effect> {
+  return perform(database, 'hold.release', parametersOf(which), options, async (tx) => {
+    const affected = await change(tx, `delete from messaging.inbox_holds h where ${MATCHING}`, which);
+    return { affected };
+  });
+}
+
+/**
+ * Closes the life of a held log for good: what is parked of it is dropped, nothing of it is applied any more, and it is not
+ * reported any longer. Its owner must have begun a new epoch, or nothing that it tells will be heard.
+ *
+ * @throws {@link OperationError} if nothing of that source is held
+ */
+export async function closeHold(
+  database: Database,
+  which: WhichHold,
+  options: ActionOptions,
+): Promise<Effect & { dropped: number }> {
+  return perform(database, 'hold.close', parametersOf(which), options, async (tx) => {
+    const { rowCount: dropped } = await tx.query(
+      `delete from messaging.parked_events p using messaging.inbox_holds h
+       where p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and ${MATCHING}`,
+      valuesOf(which),
+    );
+    const affected = await change(tx, `update messaging.inbox_holds h set closed_at = now() where ${MATCHING}`, which);
+    return { affected, dropped: dropped ?? 0 };
+  });
+}
+
+async function change(tx: Transaction, sql: string, which: WhichHold): Promise<number> {
+  const { rowCount } = await tx.query(sql, valuesOf(which));
+  if (rowCount) return rowCount;
+  throw new OperationError('not-found', `Nothing of ${sourceOf(which.source)} is held.`);
+}
+
+const parametersOf = ({ source, epoch = undefined, inbox = undefined }: WhichHold) => ({
+  source: sourceOf(source),
+  epoch: epoch ?? null,
+  inbox: inbox ?? null,
+});
+
+const valuesOf = (which: WhichHold) => Object.values(parametersOf(which));
