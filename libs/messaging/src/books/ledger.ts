@@ -21,6 +21,10 @@ export interface Gap {
   missing: number;
 }
 
+interface Queryable {
+  query(sql: string, values: unknown[]): Promise<unknown>;
+}
+
 const keys = ({ inbox, source, epoch, aggregate }: Account) => [inbox, source, epoch, aggregate];
 
 // A parked copy of an event that has gone through by another way counts as applied, not as parked.
@@ -33,7 +37,8 @@ ${page}.recorded
    where k.inbox = $1 and k.source = $2 and k.epoch = ${page}.epoch and k.aggregate = ${page}.aggregate
      and k.page = ${page}.page and k.sequence > coalesce(s.last_sequence, 0))`;
 
-// Takes an answer that begins where the account ends, or before: a stale one must not be folded over what it skips. What does not balance becomes a gap; the rest is folded.
+// Takes an answer that begins where the account ends, or before: a stale one must not be folded over what it skips. What
+// does not balance becomes a gap; the rest is folded.
 const TAKE = `
 with before as (
   select balanced_page from messaging.inbox_books where inbox = $1 and source = $2 and epoch = $3 and aggregate = $4),
@@ -132,6 +137,19 @@ export async function postpone(
      where inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and page = any($5::bigint[])`,
     [...keys(account), pages, intervalS],
   );
+}
+
+// Without its gap a page counts as compared, and is folded with what was applied.
+const ACCEPT = `
+delete from messaging.inbox_gaps g
+where g.inbox = $1 and g.source = $2 and g.epoch = $3 and ${missingOf('g')} < 0`;
+
+/** Somebody has decided that what was applied here beyond the owner's counts is right. */
+export async function acceptSurplus(
+  db: Queryable,
+  { inbox, source, epoch }: Omit<Account, 'aggregate'>,
+): Promise<void> {
+  await db.query(ACCEPT, [inbox, source, epoch]);
 }
 
 /** How far every account of a source was compared, and how many gaps there are. */

@@ -1,5 +1,7 @@
 // Logs of others that contradict what was applied here: nothing of them is applied until somebody decides.
 import type { Database, Transaction } from '@app/database';
+import type { QueryResultRow } from 'pg';
+import { acceptSurplus } from '../books/ledger.js';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 import { sourceOf } from './parked-query.js';
 
@@ -35,15 +37,17 @@ export interface WhichHold {
 const MATCHING = `h.closed_at is null and h.source = $1 and ($2::uuid is null or h.epoch = $2) and ($3::text is null or h.inbox = $3)`;
 
 /**
- * Lets a held log flow again, for instance because the event that contradicted was forged and is discarded. If it still
- * contradicts what was applied, it is held again.
+ * Lets a held log flow again, for instance because the event that contradicted was forged and is discarded. What was
+ * applied beyond the owner's counts is accepted; an event that still contradicts what was applied holds it again.
  *
  * @throws {@link OperationError} if nothing of that source is held
  */
 export async function releaseHold(database: Database, which: WhichHold, options: ActionOptions): Promise<Effect> {
   return perform(database, 'hold.release', parametersOf(which), options, async (tx) => {
-    const affected = await change(tx, `delete from messaging.inbox_holds h where ${MATCHING}`, which);
-    return { affected };
+    const sql = `delete from messaging.inbox_holds h where ${MATCHING} returning inbox, source, epoch`;
+    const released = await change<Pick<Hold, 'inbox' | 'source' | 'epoch'>>(tx, sql, which);
+    for (const hold of released) await acceptSurplus(tx, hold);
+    return { affected: released.length };
   });
 }
 
@@ -64,14 +68,15 @@ export async function closeHold(
        where p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and ${MATCHING}`,
       valuesOf(which),
     );
-    const affected = await change(tx, `update messaging.inbox_holds h set closed_at = now() where ${MATCHING}`, which);
-    return { affected, dropped: dropped ?? 0 };
+    const sql = `update messaging.inbox_holds h set closed_at = now() where ${MATCHING} returning inbox`;
+    const closed = await change(tx, sql, which);
+    return { affected: closed.length, dropped: dropped ?? 0 };
   });
 }
 
-async function change(tx: Transaction, sql: string, which: WhichHold): Promise<number> {
-  const { rowCount } = await tx.query(sql, valuesOf(which));
-  if (rowCount) return rowCount;
+async function change<Row extends QueryResultRow>(tx: Transaction, sql: string, which: WhichHold): Promise<Row[]> {
+  const { rows } = await tx.query<Row>(sql, valuesOf(which));
+  if (rows.length > 0) return rows;
   throw new OperationError('not-found', `Nothing of ${sourceOf(which.source)} is held.`);
 }
 
