@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import { UserRegistered } from '@app/contracts';
+import { operations } from '@app/messaging';
+import {
+  createServiceDatabase,
+  createTestVhost,
+  eventually,
+  reactingService,
+  startTestService,
+  Teller,
+  TellingModule,
+  type TestDatabase,
+  type TestService,
+  type TestVhost,
+} from '@app/testing';
+
+// Every run of a reaction is a row.
+const SEEN = 'create table if not exists seen (n bigint generated always as identity, user_id uuid, name text)';
+const Listening = reactingService(
+  UserRegistered,
+  ({ userId, name }, tx) => tx.query('insert into seen (user_id, name) values ($1, $2)', [userId, name]),
+  { touches: () => [] },
+);
+const env = { BOOKS_INTERVAL_MS: '500' };
+const WITHIN = { timeoutMs: 30_000 };
+
+describe('Whatever gets lost on the way is found and brought, without anybody’s help:', () => {
+  let vhost: TestVhost;
+  let database: TestDatabase;
+  let users: TestService;
+  let orders: TestService | undefined;
+  let teller: Teller;
+  let told: string[];
+  beforeEach(async () => {
+    told = [];
+    [vhost, database] = await Promise.all([createTestVhost(), createServiceDatabase('orders')]);
+    users = await startTestService(TellingModule, 'users', { vhost, env });
+    teller = users.app.get(Teller);
+  });
+  afterEach(async () => {
+    await orders?.stop();
+    orders = undefined;
+    await users.stop();
+    await database.drop();
+    await vhost.drop();
+  });
+
+  const listen = async () =>
+    (orders = await startTestService(Listening, 'orders', { vhost, database, env, sql: SEEN }));
+  const stopListening = async () => {
+    await orders!.stop();
+    orders = undefined;
+  };
+  /** Each of `count` users tells three events. */
+  const tell = async (count: number) => {
+    for (let n = 0; n < count; n++) {
+      const userId = randomUUID();
+      await teller.tell(userId, '1', '2', '3');
+      told.push(userId);
+    }
+  };
+  const published = () => eventually(async () => expect(await users.rows('select from messaging.outbox')).toEqual([]));
+  const isComplete = () =>
+    eventually(async () => {
+      const rows = await orders!.rows<{ user_id: string; names: string }>(
+        `select user_id, string_agg(name, ' ' order by n) as names from seen group by user_id order by user_id`,
+      );
+      expect(rows).toEqual([...told].sort().map((user_id) => ({ user_id, names: '1 2 3' })));
+      expect(await orders!.rows('select from messaging.parked_events')).toEqual([]);
+    }, WITHIN);
+
+  it('the queue is deleted with everything in it while the service is away', async () => {
+    await listen();
+    await tell(5);
+    await isComplete();
+    await stopListening();
+    await tell(20);
+    await published();
+    await vhost.deleteQueue('orders.inbox');
+    await listen();
+    await isComplete();
+  }, 60_000);
+
+  it('the queue is purged, and nothing is told after that: the last events of their streams', async () => {
+    await listen();
+    await tell(5);
+    await isComplete();
+    await stopListening();
+    await tell(20);
+    await published();
+    await vhost.api('DELETE', `queues/${vhost.name}/orders.inbox/contents`);
+    await listen();
+    await isComplete();
+  }, 60_000);
+
+  it('the binding is removed under the feet of a running service', async () => {
+    await listen();
+    await tell(5);
+    await isComplete();
+    for (const { source, routing_key } of await vhost.bindings()) {
+      if (source !== 'users.events') continue;
+      const path = `bindings/${vhost.name}/e/users.events/q/orders.inbox/${encodeURIComponent(routing_key)}`;
+      await vhost.api('DELETE', path);
+    }
+    await tell(20);
+    await isComplete();
+  }, 60_000);
+
+  it('the exchange is deleted under the feet of both services', async () => {
+    await listen();
+    await tell(5);
+    await isComplete();
+    await vhost.api('DELETE', `exchanges/${vhost.name}/users.events`);
+    await tell(20);
+    await isComplete();
+  }, 60_000);
+
+  it('the service is new: it hears everything since the beginning, while others go on telling', async () => {
+    await tell(60);
+    await published();
+    await listen();
+    await tell(20);
+    await isComplete();
+  }, 60_000);
+
+  it('the service has lost its memory: its database is new', async () => {
+    await listen();
+    await tell(20);
+    await isComplete();
+    await stopListening();
+    await database.drop();
+    database = await createServiceDatabase('orders');
+    await tell(5);
+    await listen();
+    await isComplete();
+  }, 60_000);
+
+  it('the teller was restored to an older state: its log is held, and a new epoch flows', async () => {
+    await listen();
+    await tell(5);
+    await isComplete();
+    const restored = told.at(-1)!; // its last event has never happened, in this life
+    await users.rows(`delete from messaging.events where subject = $1 and sequence = 3`, restored);
+    await users.rows(`update messaging.streams set last_sequence = 2 where subject = $1`, restored);
+    await teller.tell(restored, 'another 3');
+    await eventually(async () => expect((await orders!.ready()).body).toMatchObject({ status: 'degraded' }), WITHIN);
+    expect(await orders!.rows('select source from messaging.inbox_holds')).toEqual([{ source: '/users' }]);
+    expect(await orders!.rows(`select from seen where name = 'another 3'`)).toEqual([]);
+
+    await operations.startEpoch(teller.database, { operator: { who: 'test', reason: 'restored' } });
+    await teller.tell(restored, 'after the restore');
+    await eventually(
+      async () => expect(await orders!.rows(`select from seen where name = 'after the restore'`)).toHaveLength(1),
+      WITHIN,
+    );
+    expect(await orders!.rows(`select from seen where name = 'another 3'`)).toEqual([]);
+  }, 90_000);
+});
