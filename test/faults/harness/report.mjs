@@ -38,7 +38,8 @@ them on a few hot streams, reactions that fail at random, are slow, share rows o
 what clients were told, what was recorded and what had an effect (in a table without unique keys), and a scenario also fails if its fault
 cannot be shown to have happened, if something is left waiting, if a connection is left open, or if recovery takes longer than the target.
 
-_Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere.`;
+_Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere. Some of that is the
+load itself: retries after 1 s and 5 s, and reactions that take longer than the 2 s of a live one. \`nothing-happens\` shows how much.`;
 }
 
 /** @param {readonly Result[]} results */

@@ -64,7 +64,7 @@ export const booksScenarios = [
     name: 'new-reaction-undeclared',
     what: 'The consumer is updated with a reaction that says nothing about the history it has missed.',
     notice: 'That inbox does not start and says what to do; events wait until the next version.',
-    target: 20,
+    target: 30,
     seconds: 10,
     load: { seconds: 10 },
     async run(trial) {
@@ -87,7 +87,7 @@ export const booksScenarios = [
     name: 'new-reaction-from-now-on',
     what: 'The consumer is updated with a reaction that wants to see only what happens from now on.',
     notice: 'Nothing.',
-    target: 20,
+    target: 30,
     seconds: 5,
     load: { seconds: 10 },
     reactions: { consumer: { [NOTED]: ['CountFromNowOn'] } },

@@ -11,7 +11,7 @@ export const clusterScenarios = [
     name: 'cluster-leader-killed',
     what: 'Of three brokers, the one that leads the queue of the consumer is killed with SIGKILL and stays away for fifteen seconds.',
     notice: 'Effects stop for a second or a few; commands are answered as always.',
-    target: 20,
+    target: 30,
     seconds: 25,
     cluster: true,
     load: { seconds: 12 },

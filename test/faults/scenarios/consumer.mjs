@@ -17,7 +17,7 @@ export const consumerScenarios = [
     name: 'nothing-happens',
     what: 'No fault at all: the load, its failing and slow reactions, and the checker.',
     notice: 'Nothing.',
-    target: 15,
+    target: 30,
     async run(trial) {
       await trial.load.done();
       const failures = await trial.metric('consumer', 'reaction_failures_total');
@@ -28,7 +28,7 @@ export const consumerScenarios = [
     name: 'consumer-killed',
     what: 'The consumer is killed with SIGKILL five times while it works off the load.',
     notice: 'Effects arrive a second or two later; commands are answered as always.',
-    target: 15,
+    target: 30,
     short: true,
     async run(trial) {
       for (const share of [0.1, 0.3, 0.5, 0.7, 0.9]) {
@@ -45,7 +45,7 @@ export const consumerScenarios = [
     name: 'consumer-dies-before-commit',
     what: 'The consumer is killed when a batch is applied but not committed, four times.',
     notice: 'Effects arrive a second or two later.',
-    target: 15,
+    target: 30,
     short: true,
     services: {
       producer: {},
@@ -61,7 +61,7 @@ export const consumerScenarios = [
     name: 'consumer-dies-before-ack',
     what: 'The consumer is killed when a batch is committed but not acknowledged, four times.',
     notice: 'Nothing but a short delay: what comes again is recognised and dropped.',
-    target: 15,
+    target: 30,
     short: true,
     services: {
       producer: {},
@@ -79,7 +79,7 @@ export const consumerScenarios = [
     name: 'events-shuffled-and-repeated',
     what: 'Every event is delivered in random order, a tenth of them ten times, before the relay sends all of them once more.',
     notice: 'Nothing: events wait for their predecessors.',
-    target: 25,
+    target: 35,
     short: true,
     services: {
       producer: { env: { ROLES: 'api,inbox,workers' } },
@@ -116,7 +116,7 @@ export const consumerScenarios = [
     name: 'reactions-record-and-fail',
     what: 'One in five reactions that record an event fails after that, the first time.',
     notice: 'Nothing but short delays; nobody ever hears of an event that was rolled back.',
-    target: 25,
+    target: 35,
     load: { seconds: 8 },
     services: { producer: {}, consumer: { env: { FAULTS_FAILING_RECEIPTS: '0.2' } } },
     async run(trial) {

@@ -8,7 +8,7 @@ export const databaseScenarios = [
     name: 'postgres-crashes',
     what: 'Postgres is stopped at once (pg_ctl -m immediate) and started again, twice; it serves both services.',
     notice: 'Commands fail with 503 for a second or two and may be repeated; effects wait.',
-    target: 20,
+    target: 30,
     short: true,
     load: { seconds: 8 },
     async run(trial) {
@@ -25,7 +25,7 @@ export const databaseScenarios = [
     name: 'backends-terminated',
     what: 'A random connection of each service to its database is terminated ten times a second for six seconds.',
     notice: 'Single commands fail with 5xx and may be repeated; effects wait for a moment.',
-    target: 20,
+    target: 30,
     short: true,
     load: { seconds: 8 },
     async run(trial) {
@@ -48,7 +48,7 @@ export const databaseScenarios = [
     name: 'deadlocks',
     what: 'Somebody else locks the rows that reactions and commands write, in the opposite order, so that they deadlock.',
     notice: 'Nothing but short delays.',
-    target: 15,
+    target: 30,
     seconds: 10,
     load: { seconds: 10 },
     async run(trial) {
@@ -73,7 +73,7 @@ export const databaseScenarios = [
     name: 'table-locked',
     what: 'A migration locks tables of both services exclusively for eight seconds.',
     notice: 'Commands fail with 5xx after three seconds; effects wait.',
-    target: 20,
+    target: 30,
     seconds: 10,
     load: { seconds: 12 },
     async run(trial) {
@@ -93,7 +93,7 @@ export const databaseScenarios = [
     name: 'pool-exhausted',
     what: 'The producer has five connections for commands, and commands keep them busy for a second each.',
     notice: 'Commands queue and partly fail with 503; relay and inbox have connections of their own and go on.',
-    target: 20,
+    target: 30,
     seconds: 15,
     load: { seconds: 10, late: 0.15, concurrency: 64 },
     services: { producer: { env: { DATABASE_POOL_SIZE: '5' } }, consumer: {} },

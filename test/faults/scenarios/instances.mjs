@@ -18,7 +18,7 @@ export const instanceScenarios = [
     name: 'duplicates-on-four-instances',
     what: 'The consumer runs four times, everything is delivered a second time under load, and the processes are killed in turn.',
     notice: 'Nothing but short delays.',
-    target: 20,
+    target: 30,
     seconds: 10,
     load: { seconds: 10 },
     services: { producer: {}, ...four },
@@ -44,7 +44,7 @@ export const instanceScenarios = [
     name: 'scaled-up-and-down',
     what: 'The number of consumer processes goes from one to four and back, twice, with SIGTERM.',
     notice: 'Nothing.',
-    target: 15,
+    target: 30,
     seconds: 15,
     load: { seconds: 20 },
     services: {
@@ -78,7 +78,7 @@ export const instanceScenarios = [
     name: 'consumer-suspended-in-transaction',
     what: 'The consumer is suspended (SIGSTOP) in front of a COMMIT for 40 seconds; a second process stands by.',
     notice: 'For about 20 s nothing arrives; the streams of the suspended batch stand still for 30 s at most.',
-    target: 20,
+    target: 30,
     seconds: 40,
     load: { seconds: 10 },
     services: {
@@ -104,7 +104,7 @@ export const instanceScenarios = [
     name: 'consumer-suspended',
     what: 'The consumer, with a second process standing by, is suspended (SIGSTOP) for 30 s and wakes up with what it had taken.',
     notice: 'For about 20 s nothing arrives, until the broker gives the queue to the other process.',
-    target: 15,
+    target: 30,
     seconds: 30,
     load: { seconds: 12 },
     services: { producer: {}, consumer: {}, 'consumer-b': { service: 'consumer', manual: true } },
@@ -128,7 +128,7 @@ export const instanceScenarios = [
     name: 'consumer-silently-detached',
     what: 'The broker forgets its consumers without a word (the queue drops them, connection and channel stay).',
     notice: 'Nothing arrives until the service finds out by itself, within about ten seconds.',
-    target: 25,
+    target: 35,
     seconds: 10,
     load: { seconds: 10 },
     async run(trial) {
@@ -143,7 +143,7 @@ export const instanceScenarios = [
     name: 'timed-out-reaction-writes-late',
     what: 'Twelve reactions take longer than a live reaction may, and write when their transaction has been given up.',
     notice: 'These events arrive some seconds later; the others wait for up to 2 s each time.',
-    target: 20,
+    target: 30,
     seconds: 15,
     load: { slow: 12 },
     async run(trial) {

@@ -29,7 +29,7 @@ export const poisonScenarios = [
     name: 'poison-throws',
     what: 'Three events make their reaction throw every time, until it is repaired and an operator retries them.',
     notice: 'The three streams stand still, visibly; everything else flows.',
-    target: 15,
+    target: 30,
     short: true,
     load: { flags: { throws: [10, 30, 50] } },
     async run(trial) {
@@ -48,7 +48,7 @@ export const poisonScenarios = [
     name: 'retried-while-successors-arrive',
     what: 'Events fail twice and then work, while successors of the same streams keep arriving.',
     notice: 'These streams are some seconds late.',
-    target: 20,
+    target: 30,
     load: { seconds: 12, flags: { throws: [5, 10, 15, 20, 25, 30, 35, 40] } },
     async run(trial) {
       await failed(trial, 2, 2);
@@ -128,7 +128,7 @@ export const poisonScenarios = [
     name: 'unreadable-messages',
     what: 'Eleven kinds of messages that are no events arrive where events are expected.',
     notice: 'Nothing; an operator finds them set aside with their bytes and the reason.',
-    target: 10,
+    target: 20,
     async run(trial) {
       await trial.load.reached(0.3);
       const messages = unreadable();
@@ -161,7 +161,7 @@ export const poisonScenarios = [
     name: 'newer-producer',
     what: 'The producer is updated first: it tells a new version of an event and one that the consumer has never heard of.',
     notice: 'Streams with the new version wait until the consumer is updated; events nobody reacts to are passed by.',
-    target: 20,
+    target: 30,
     load: { more: ['account.credited.v2', 'account.archived.v1'] },
     services: { producer: { env: { FAULTS_VERSION: '2' } }, consumer: {} },
     reactions: { consumer: { 'producer.account.credited.v2': ['Record'] } },

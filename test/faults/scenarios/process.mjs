@@ -11,7 +11,7 @@ export const processScenarios = [
     name: 'stopped-under-load',
     what: 'Producer and consumer are stopped with SIGTERM under load and started again, two times each.',
     notice: 'Requests that run are finished; new ones are refused until the next process is up.',
-    target: 15,
+    target: 30,
     short: true,
     load: { seconds: 8 },
     async run(trial) {
@@ -170,7 +170,7 @@ export const processScenarios = [
     name: 'clocks-wrong',
     what: 'The clock of the producer is an hour fast and jumps back two hours under load; that of the consumer is an hour slow.',
     notice: 'Times shown are wrong; order and effects are not touched.',
-    target: 15,
+    target: 30,
     seconds: 5,
     load: { seconds: 10 },
     services: {
