@@ -24,4 +24,4 @@ export {
 } from './problem.js';
 export { SchemaValidationPipe, uuidParam } from './validation.js';
 export { ROLES, describeVariables, type Role, type Variable } from './variables.js';
-export { listenToEvents, serviceMigrations } from './start-steps.js';
+export { listenToEvents, migrationsOf, serviceMigrations } from './start-steps.js';
