@@ -1,16 +1,13 @@
+import { Idempotent } from '@app/service';
 import { Body, Controller, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { profile } from '../user.js';
 import { RegisterUser } from './register-user.handler.js';
 
-export const registration = z
-  .strictObject({
-    name: z.string().trim().min(1).max(200).meta({ example: 'Alice' }),
-    email: z.email().max(254).meta({ example: 'alice@example.com' }),
-  })
-  .meta({ id: 'Registration' });
+const registration = profile.meta({ id: 'Registration' });
 
 @ApiTags('users')
 @Controller('users')
@@ -18,6 +15,7 @@ export class RegisterUserController {
   constructor(private readonly commands: CommandBus) {}
 
   @Post()
+  @Idempotent()
   @ApiOperation({ summary: 'Register a user' })
   @ApiCreatedResponse({ description: 'Registered; `users.user.registered.v1` is recorded with it.' })
   async register(
