@@ -2,8 +2,10 @@ import { OrderCancelled, OrderConfirmed, OrderPlaced } from '@app/contracts';
 import { Controller } from '@nestjs/common';
 import { EventBus } from '@nestjs/cqrs';
 import { EventPattern, Payload } from '@nestjs/microservices';
+import { ApiExcludeController } from '@nestjs/swagger';
 
 /** Everything this service listens to. Each event goes to its reactions, and is acknowledged when they have committed. */
+@ApiExcludeController()
 @Controller()
 export class SubscriptionsController {
   constructor(private readonly reactions: EventBus) {}

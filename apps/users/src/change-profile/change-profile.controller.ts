@@ -1,4 +1,4 @@
-import { etagOf, IfMatch, uuidParam, type Precondition } from '@app/service';
+import { etagHeader, etagOf, IfMatch, uuidParam, type Precondition } from '@app/service';
 import { Body, Controller, Param, Patch, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -11,7 +11,7 @@ import { ChangeProfile } from './change-profile.handler.js';
 const profileChange = profile
   .partial()
   .refine((change) => Object.keys(change).length > 0, { error: 'must have a name or an e-mail address' })
-  .meta({ id: 'ProfileChange' });
+  .meta({ id: 'ProfileChange', example: { name: 'Alice Liddell' } });
 
 @ApiTags('users')
 @Controller('users')
@@ -22,6 +22,7 @@ export class ChangeProfileController {
   @ApiOperation({ summary: "Change a user's name or e-mail address" })
   @ApiOkResponse({
     description: 'The user; if anything changed, `users.user.profile-changed.v1` is recorded with it.',
+    headers: etagHeader,
     standardSchema: userView,
   })
   async change(

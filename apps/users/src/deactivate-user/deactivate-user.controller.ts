@@ -1,7 +1,7 @@
-import { etagOf, uuidParam } from '@app/service';
+import { etagHeader, etagOf, uuidParam } from '@app/service';
 import { Body, Controller, HttpCode, Param, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
-import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import { z } from 'zod';
 import { userView } from '../user-rows.js';
@@ -20,8 +20,10 @@ export class DeactivateUserController {
   @Post(':id/deactivate')
   @HttpCode(200)
   @ApiOperation({ summary: "Close a user's account" })
+  @ApiBody({ required: false })
   @ApiOkResponse({
     description: 'The user; the first time `users.user.deactivated.v1` is recorded with it.',
+    headers: etagHeader,
     standardSchema: userView,
   })
   async deactivate(

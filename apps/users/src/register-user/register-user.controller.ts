@@ -4,10 +4,12 @@ import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
 import type { z } from 'zod';
+import { userView } from '../user-rows.js';
 import { profile } from '../user.js';
 import { RegisterUser } from './register-user.handler.js';
 
 const registration = profile.meta({ id: 'Registration' });
+const registered = userView.pick({ id: true, name: true, email: true }).meta({ id: 'RegisteredUser' });
 
 @ApiTags('users')
 @Controller('users')
@@ -17,7 +19,11 @@ export class RegisterUserController {
   @Post()
   @Idempotent()
   @ApiOperation({ summary: 'Register a user' })
-  @ApiCreatedResponse({ description: 'Registered; `users.user.registered.v1` is recorded with it.' })
+  @ApiCreatedResponse({
+    description: 'Registered; `users.user.registered.v1` is recorded with it.',
+    headers: { Location: { description: 'Where the user is.', schema: { type: 'string', example: '/users/…' } } },
+    standardSchema: registered,
+  })
   async register(
     @Body({ schema: registration }) { name, email }: z.infer<typeof registration>,
     @Res({ passthrough: true }) reply: FastifyReply,
