@@ -1,4 +1,4 @@
-import { Idempotent } from '@app/service';
+import { Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
 import { Body, Controller, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -14,22 +14,27 @@ const registered = userView.pick({ id: true, name: true, email: true }).meta({ i
 @ApiTags('users')
 @Controller('users')
 export class RegisterUserController {
-  constructor(private readonly commands: CommandBus) {}
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly idempotency: Idempotency,
+  ) {}
 
   @Post()
-  @Idempotent()
   @ApiOperation({ summary: 'Register a user' })
   @ApiCreatedResponse({
     description: 'Registered; `users.user.registered.v1` is recorded with it.',
     headers: { Location: { description: 'Where the user is.', schema: { type: 'string', example: '/users/…' } } },
     standardSchema: registered,
   })
-  async register(
+  register(
     @Body({ schema: registration }) { name, email }: z.infer<typeof registration>,
+    @IdempotencyKey() key: KeyedRequest | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const id = await this.commands.execute(new RegisterUser(name, email));
-    reply.header('location', `/users/${id}`);
-    return { id, name, email };
+    return this.idempotency.once(key, reply, async () => {
+      const id = await this.commands.execute(new RegisterUser(name, email));
+      reply.header('location', `/users/${id}`);
+      return { id, name, email };
+    });
   }
 }
