@@ -8,9 +8,13 @@ import type { ServiceConfig } from './config.js';
 /** How long a start waits for a database that is not there yet. */
 const PATIENCE_MS = 60_000;
 
-/** The tables of a service: those of messaging, then its own in `<folder>/migrations`, e.g. `apps/users/migrations`. */
+/**
+ * The tables of a service: those of messaging and of HTTP, then its own in `<folder>/migrations`, e.g.
+ * `apps/users/migrations`.
+ */
 export const migrationsOf = (folder: string): MigrationSet[] => [
   messagingMigrations,
+  { name: 'http', folder: projectFolder('libs', 'service', 'migrations') },
   { name: path.basename(folder), folder: projectFolder(folder, 'migrations') },
 ];
 
