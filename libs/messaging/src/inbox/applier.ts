@@ -16,7 +16,7 @@ import { failpoint } from '../failpoints.js';
 import { ForkError, Gate, StaleGateError } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
-import { park, unpark } from './parked-events.js';
+import { hasParked, park, unpark } from './parked-events.js';
 import { gated, planBatch, type Planner } from './plan.js';
 import { ReactionRunner, ShuttingDownError, SlowReactionError, type Planned } from './reaction-runner.js';
 import { runsOf } from './runs.js';
@@ -118,7 +118,10 @@ export class Applier {
     const tx = new Transaction(client, true);
     await runTransaction(client, tx, async () => {
       const logged = items.flatMap((item) => gated(item) ?? []);
-      const gate = await Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, careful);
+      const [gate, parked] = await Promise.all([
+        Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, careful),
+        hasParked(tx, inbox),
+      ]);
       const fresh = await firstSeen(tx, inbox, items);
       const plan = planBatch(items, gate, fresh, failures, this.options);
       const runs = runsOf(plan.react, ({ item, route }) => this.#canJoin(route) && !suspects.has(item));
@@ -126,7 +129,7 @@ export class Applier {
       tx.afterCommit(() => countBatch(plan));
       await Promise.all([
         park(tx, inbox, plan.park),
-        unpark(tx, inbox, gate.passed, plan.done),
+        (parked || plan.park.length > 0) && unpark(tx, inbox, gate.passed, plan.done),
         countApplied(tx, inbox, plan.advanced),
       ]);
       await failpoint('inbox.beforeCommit');
