@@ -23,14 +23,14 @@ export default tseslint.config(
   },
   {
     // The boundaries of the architecture: app ↛ app, lib ↛ app, contracts → zod only, slice ↛ sibling slice, amqplib in messaging.
-    files: ['{apps,libs}/**/*.ts'],
+    files: ['{apps,examples,libs}/**/*.ts'],
     plugins: { boundaries },
     settings: {
       'import/resolver': { typescript: { project: './tsconfig.json' } },
-      'boundaries/include': ['apps/**/*', 'libs/**/*'],
+      'boundaries/include': ['apps/**/*', 'examples/**/*', 'libs/**/*'],
       'boundaries/elements': [
-        { type: 'slice', pattern: 'apps/*/src/*', capture: ['app', 'slice'] },
-        { type: 'app', pattern: 'apps/*', capture: ['app'] },
+        { type: 'slice', pattern: '{apps,examples}/*/src/*', capture: ['folder', 'app', 'slice'] },
+        { type: 'app', pattern: '{apps,examples}/*', capture: ['folder', 'app'] },
         { type: 'lib', pattern: 'libs/*', capture: ['lib'] },
       ],
     },

@@ -6,19 +6,22 @@ import { Controller, Module, type Type } from '@nestjs/common';
 import { EventsHandler } from '@nestjs/cqrs';
 import { EventPattern, Payload } from '@nestjs/microservices';
 
-const appsDir = path.join(import.meta.dirname, '../apps');
+const root = path.join(import.meta.dirname, '..');
+const services = ['apps', 'examples'].flatMap((folder) =>
+  readdirSync(path.join(root, folder)).map((app) => [app, path.join(root, folder, app, 'src')] as const),
+);
 
 /** Everything that the files of an app export, its entry excepted. */
-async function exportsOf(app: string): Promise<Record<string, unknown>> {
-  const files = readdirSync(path.join(appsDir, app, 'src'), { recursive: true, encoding: 'utf8' });
+async function exportsOf(folder: string): Promise<Record<string, unknown>> {
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   const sources = files.filter((file) => /\.(controller|handler|module)\.ts$/.test(file));
-  const modules = sources.map((file) => import(path.join(appsDir, app, 'src', file)) as Promise<object>);
+  const modules = sources.map((file) => import(path.join(folder, file)) as Promise<object>);
   return Object.assign({}, ...(await Promise.all(modules))) as Record<string, unknown>;
 }
 
 describe('every service is wired from its queue to its reactions:', () => {
-  it.each(readdirSync(appsDir))('%s', async (app) => {
-    const exports = await exportsOf(app);
+  it.each(services)('%s', async (app, folder) => {
+    const exports = await exportsOf(folder);
     const name = `${app[0]!.toUpperCase()}${app.slice(1)}Module`;
     expect(exports).toHaveProperty(name);
     expect(wiringProblems(exports[name] as Type, Object.values(exports))).toEqual([]);

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDatabaseUnavailable, migrate, projectFolder, type MigrationSet } from '@app/database';
 import { InboxServer, messagingMigrations } from '@app/messaging';
@@ -7,11 +8,17 @@ import type { ServiceConfig } from './config.js';
 /** How long a start waits for a database that is not there yet. */
 const PATIENCE_MS = 60_000;
 
-/** The tables of a service: those of messaging, then its own in `apps/<service>/migrations`. */
-export const serviceMigrations = (service: string): MigrationSet[] => [
+/**
+ * The tables of a service: those of messaging and of HTTP, then its own in `<folder>/migrations`, e.g.
+ * `apps/users/migrations`.
+ */
+export const migrationsOf = (folder: string): MigrationSet[] => [
   messagingMigrations,
-  { name: service, folder: projectFolder('apps', service, 'migrations') },
+  { name: 'http', folder: projectFolder('libs', 'service', 'migrations') },
+  { name: path.basename(folder), folder: projectFolder(folder, 'migrations') },
 ];
+
+export const serviceMigrations = (service: string): MigrationSet[] => migrationsOf(`apps/${service}`);
 
 /** Brings the service's tables up to date; waits for the database if it is still starting. */
 export async function untilMigrated(

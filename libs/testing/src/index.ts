@@ -12,4 +12,4 @@ export { createServiceDatabase, startTestService, type TestService, type TestSer
 export { reactingService, Teller, TellingModule, userNamed, type React } from './test-modules.js';
 export { startServers, type TestServers } from './test-servers.js';
 export { createTestVhost, vhostOn, type TestVhost } from './test-vhost.js';
-export { wiringProblems } from './wiring.js';
+export { reactionsOf, wiringProblems } from './wiring.js';

@@ -24,6 +24,15 @@ function patternsOf(module: Type): string[] {
   });
 }
 
+/** Which reactions of a service there are to which events. */
+export const reactionsOf = (module: Type): { type: string; reaction: string }[] =>
+  declared(module, 'providers').flatMap((provider) =>
+    handledBy(provider).map((event) => ({
+      type: (event as unknown as { type: string }).type,
+      reaction: provider.name,
+    })),
+  );
+
 /**
  * What a service has forgotten between its queue and its reactions, without starting it.
  *
@@ -33,12 +42,7 @@ function patternsOf(module: Type): string[] {
 export function wiringProblems(module: Type, exports: readonly unknown[] = []): string[] {
   const patterns = patternsOf(module);
   const [controllers, providers] = [declared(module, 'controllers'), declared(module, 'providers')];
-  const reactions = providers.flatMap((provider) =>
-    handledBy(provider).map((event) => ({
-      reaction: provider.name,
-      type: (event as unknown as { type: string }).type,
-    })),
-  );
+  const reactions = reactionsOf(module);
   const twice = patterns.filter((type, index) => patterns.indexOf(type) !== index);
   const classes = exports.filter((item): item is Type => typeof item === 'function');
   const isHandler = (item: Type) => Object.values(HANDLERS).some((key) => Reflect.hasOwnMetadata(key, item));

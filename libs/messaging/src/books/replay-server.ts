@@ -43,12 +43,15 @@ select held.epoch, held.aggregate, held.subject
 from messaging.unpublishable join messaging.events held using (position)`;
 
 // Only pages whose events the broker has confirmed are shown: what is missing of them behind the answer is lost for sure.
+// Lateral, because a merge join would walk the log from its beginning.
 const STATE = `
 select l.epoch, l.settled_page as settled, (
-  select e.page from messaging.outbox o join messaging.events e using (position)
+  select e.page from messaging.outbox o
+  cross join lateral (
+    select page, epoch, aggregate, subject from messaging.events e where e.position = o.position offset 0) e
   where not exists (select from messaging.unpublishable)
      or (e.epoch, e.aggregate, e.subject) not in (${HELD})
-  order by position limit 1) as unpublished
+  order by o.position limit 1) as unpublished
 from messaging.log l`;
 
 const BOOKS = `

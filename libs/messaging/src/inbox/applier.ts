@@ -4,31 +4,29 @@ import { sabotaged } from '@app/context';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isContention, isDatabaseUnavailable, runTransaction, Transaction } from '@app/database';
 import { Logger } from '@nestjs/common';
+import type { MessageHandler } from '@nestjs/microservices';
 import type { Pool } from 'pg';
 import { countApplied } from '../books/count-applied.js';
 import { countBatch } from '../operations/metrics.js';
 import type { InboxName } from './awaited-event-bus.js';
+import { NotHandedOnError } from './event-batch.js';
+import { blame, ReactionsFailedError } from './blame.js';
 import { firstSeen } from './foreign-events.js';
 import { failpoint } from '../failpoints.js';
 import { ForkError, Gate, StaleGateError } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
-import { park, unpark } from './parked-events.js';
-import { gated, planBatch, type Plan, type Planner } from './plan.js';
-import {
-  isConsequence,
-  ReactionRunner,
-  ShuttingDownError,
-  SlowReactionError,
-  type Planned,
-} from './reaction-runner.js';
+import { hasParked, park, unpark } from './parked-events.js';
+import { gated, planBatch, type Planner } from './plan.js';
+import { ReactionRunner, ShuttingDownError, SlowReactionError, type Planned } from './reaction-runner.js';
+import { runsOf } from './runs.js';
 
-/** Which events failed in an attempt, and why. Everything was rolled back. */
-class ReactionsFailedError extends Error {
-  override readonly name = 'ReactionsFailedError';
-  constructor(readonly failures: Map<Item, unknown>) {
-    super(`${failures.size} event(s) failed`);
-  }
+/** What is known of the events of a batch from earlier attempts. */
+interface Known {
+  /** They fail: they are parked without another attempt. */
+  failures: Map<Item, Failure>;
+  /** No longer handled together with others. */
+  suspects: Set<Item>;
 }
 
 export interface ApplierOptions extends Planner {
@@ -46,6 +44,8 @@ const CONTENTION_ATTEMPTS = 3;
 export class Applier {
   readonly #logger = new Logger('Inbox');
   readonly #runner: ReactionRunner;
+  /** Their events are not handed on together. */
+  readonly #curious = new WeakSet<MessageHandler>();
 
   constructor(
     private readonly pool: Pool,
@@ -62,26 +62,31 @@ export class Applier {
    * @throws Error if the database is unavailable or cannot even park; then nothing is lost, call again later
    */
   async apply(items: readonly Item[], limitMs: number, failures = new Map<Item, Failure>()): Promise<void> {
+    const known: Known = { failures, suspects: new Set() };
     for (let round = 1; round <= ROUNDS; round++) {
-      if (await this.#try(items, failures, limitMs)) return;
+      const suspects = known.suspects.size;
+      if (await this.#try(items, known, limitMs)) return;
       if (items.length === 1) break;
+      if (known.suspects.size > suspects) round--; // that one has found nobody yet; happens once per item at most
     }
-    for (const item of items) await this.#applyAlone(item, failures, limitMs);
+    for (const item of items) await this.#applyAlone(item, known, limitMs);
   }
 
-  async #applyAlone(item: Item, failures: Map<Item, Failure>, limitMs: number): Promise<void> {
-    if (await this.#try([item], failures, limitMs)) return;
+  async #applyAlone(item: Item, known: Known, limitMs: number): Promise<void> {
+    if (await this.#try([item], known, limitMs)) return;
     // The failure is known by now, and this attempt only parks the event.
-    if (await this.#try([item], failures, limitMs)) return;
-    throw new Error(`The event ${item.envelope.id} can neither be applied nor parked: ${failures.get(item)?.error}`);
+    if (await this.#try([item], known, limitMs)) return;
+    const { error } = known.failures.get(item) ?? {};
+    throw new Error(`The event ${item.envelope.id} can neither be applied nor parked: ${error}`);
   }
 
-  /** One round: true if it was committed; false if `failures` (or a smaller batch) must be taken into account first. */
-  async #try(items: readonly Item[], failures: Map<Item, Failure>, limitMs: number): Promise<boolean> {
+  /** One round: true if it was committed; false if what is `known` now (or a smaller batch) must be tried. */
+  async #try(items: readonly Item[], known: Known, limitMs: number): Promise<boolean> {
+    const { failures, suspects } = known;
     let contention = 0;
     for (let careful = false; ;) {
       try {
-        await this.#attempt(items, failures, careful, limitMs);
+        await this.#attempt(items, known, careful, limitMs);
         return true;
       } catch (error) {
         if (error instanceof StaleGateError) {
@@ -92,6 +97,7 @@ export class Applier {
         } else if (error instanceof ReactionsFailedError) {
           if (sabotaged('requeue-as-retry')) throw error;
           for (const [item, cause] of error.failures) failures.set(item, this.#judge(item, cause));
+          for (const item of error.suspects) suspects.add(item);
           return false;
         } else if (isDatabaseUnavailable(error) || error instanceof ShuttingDownError) {
           throw error;
@@ -106,20 +112,24 @@ export class Applier {
     }
   }
 
-  async #attempt(items: readonly Item[], failures: ReadonlyMap<Item, Failure>, careful: boolean, limitMs: number) {
+  async #attempt(items: readonly Item[], { failures, suspects }: Known, careful: boolean, limitMs: number) {
     const { inbox } = this.options;
     const client = await this.pool.connect();
     const tx = new Transaction(client, true);
     await runTransaction(client, tx, async () => {
       const logged = items.flatMap((item) => gated(item) ?? []);
-      const gate = await Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, careful);
+      const [gate, parked] = await Promise.all([
+        Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, careful),
+        hasParked(tx, inbox),
+      ]);
       const fresh = await firstSeen(tx, inbox, items);
       const plan = planBatch(items, gate, fresh, failures, this.options);
-      await this.#react(tx, gate, plan, limitMs);
+      const runs = runsOf(plan.react, ({ item, route }) => this.#canJoin(route) && !suspects.has(item));
+      await this.#react(tx, gate, runs, limitMs);
       tx.afterCommit(() => countBatch(plan));
       await Promise.all([
         park(tx, inbox, plan.park),
-        unpark(tx, inbox, gate.passed, plan.done),
+        (parked || plan.park.length > 0) && unpark(tx, inbox, gate.passed, plan.done),
         countApplied(tx, inbox, plan.advanced),
       ]);
       await failpoint('inbox.beforeCommit');
@@ -127,15 +137,29 @@ export class Applier {
   }
 
   /** The gate is written in front of the reactions; all have ended, well or badly, when this does. */
-  async #react(tx: Transaction, gate: Gate, plan: Plan, limitMs: number): Promise<void> {
+  async #react(tx: Transaction, gate: Gate, runs: readonly Planned[][], limitMs: number): Promise<void> {
     const lanes = new Lanes();
     const written = gate.write(tx);
-    const reactions = plan.react.map((planned) =>
-      lanes.run(keysOf(planned), () => this.#runner.run(tx, planned, limitMs)),
-    );
+    const reactions = runs.map((run) => lanes.run(keysOf(run), () => this.#runner.run(tx, run, limitMs)));
     const [gateResult, ...results] = await Promise.allSettled([written, ...reactions]);
     if (gateResult.status === 'rejected') throw gateResult.reason;
-    blame(plan.react, results);
+    this.#learn(runs, results);
+    blame(runs, results);
+  }
+
+  #canJoin({ takesMany, handler }: Planned['route']): boolean {
+    return takesMany && !this.#curious.has(handler);
+  }
+
+  /** Remembers @EventPattern methods that want to see each event. */
+  #learn(runs: readonly Planned[][], results: readonly PromiseSettledResult<void>[]): void {
+    results.forEach((result, index) => {
+      if (result.status === 'fulfilled' || !(result.reason instanceof NotHandedOnError)) return;
+      const { item, route } = runs[index]![0]!;
+      this.#curious.add(route.handler);
+      const { message } = result.reason;
+      this.#logger.warn(`${message}: the events of ${item.envelope.type} go through it one by one, which is slower`);
+    });
   }
 
   #judge(item: Item, error: unknown): Failure {
@@ -150,24 +174,13 @@ export class Applier {
   }
 }
 
-/** What the event must not overlap with; `undefined`: with nothing. */
-function keysOf({ item, route }: Planned): string[] | undefined {
-  const { source, subject, id } = item.envelope;
-  return route.keys && [`stream:${source} ${subject ?? id}`, ...route.keys];
+/** What the run must not overlap with; `undefined`: with nothing. */
+function keysOf(run: readonly Planned[]): string[] | undefined {
+  const keys: string[] = [];
+  for (const { item, route } of run) {
+    if (!route.keys) return undefined;
+    const { source, subject, id } = item.envelope;
+    keys.push(`stream:${source} ${subject ?? id}`, ...route.keys);
+  }
+  return keys;
 }
-
-/** Throws if a reaction failed. Statements behind a failed one fail too (25P02): those are not the culprits. */
-function blame(planned: readonly Planned[], results: readonly PromiseSettledResult<void>[]): void {
-  const failures = new Map<Item, unknown>();
-  results.forEach((result, index) => {
-    if (result.status === 'rejected' && !isConsequence(result.reason))
-      failures.set(planned[index]!.item, result.reason);
-  });
-  for (const error of failures.values()) if (mustStop(error)) throw error;
-  if (failures.size > 0) throw new ReactionsFailedError(failures);
-  const aftermath = results.find((result) => result.status === 'rejected');
-  if (aftermath) throw aftermath.reason;
-}
-
-const mustStop = (error: unknown): boolean =>
-  isDatabaseUnavailable(error) || isContention(error) || error instanceof ShuttingDownError;

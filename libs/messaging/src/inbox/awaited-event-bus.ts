@@ -3,13 +3,11 @@
 import { currentContext } from '@app/context';
 import { Injectable, type Type } from '@nestjs/common';
 import { EventBus, type IEvent, type IEventHandler } from '@nestjs/cqrs';
+import type { Applying } from './because-of.js';
+import { EventBatch } from './event-batch.js';
 
-/**
- * What a service does when it hears an event: a class with `@EventsHandler(Event)`.
- * It runs inside the transaction that also advances the gate: `database.tx`. No network calls: write an intent instead.
- */
-export interface Reaction<Event extends IEvent> extends IEventHandler<Event> {
-  handle(event: Event): Promise<void>;
+/** What every reaction may say of itself. */
+interface ReactionTraits<Event extends IEvent> {
   /**
    * Names what the reaction reads or writes besides rows of the event's own stream, e.g. `['user:' + event.userId]`.
    * Events without a common name overlap, which is 3–4 times faster. Without this method the reaction runs alone.
@@ -25,6 +23,32 @@ export interface Reaction<Event extends IEvent> extends IEventHandler<Event> {
   readonly history?: 'from now on';
 }
 
+/**
+ * What a service does when it hears an event: a class with `@EventsHandler(Event)`.
+ * It runs inside the transaction that also advances the gate: `database.tx`. No network calls: write an intent instead.
+ */
+export interface Reaction<Event extends IEvent> extends ReactionTraits<Event>, IEventHandler<Event> {
+  handle(event: Event): Promise<void>;
+}
+
+/**
+ * A reaction on a hot path, instead of `handle`: one statement for many events.
+ *
+ * `handleMany` is called with the events of its type that are in a batch, in the order of their streams; an event that
+ * comes alone is a batch of one. If it fails, everything is rolled back and it is called again with each event alone, so
+ * that the one that fails is found and parked, and the others go through. It is called with many only if all reactions of
+ * the inbox to this event take many, and if the `@EventPattern` method only hands its event on.
+ * What it records belongs to the story of one event only inside of {@link becauseOf}.
+ */
+export interface BatchReaction<Event extends IEvent> extends ReactionTraits<Event> {
+  handleMany(events: readonly Event[]): Promise<void>;
+}
+
+export type AnyReaction = (Reaction<IEvent> | BatchReaction<IEvent>) & ReactionTraits<IEvent>;
+
+/** Whether it takes many events at once. */
+export const takesMany = (reaction: AnyReaction): reaction is BatchReaction<IEvent> => 'handleMany' in reaction;
+
 /** One of a service's inboxes; `undefined` is the one without a name. */
 export interface InboxName {
   readonly name: string | undefined;
@@ -34,18 +58,21 @@ type Bound = Parameters<EventBus['bind']>[0];
 
 @Injectable()
 export class AwaitedEventBus extends EventBus {
-  readonly #reactions = new Map<string, Reaction<IEvent>[]>();
+  readonly #reactions = new Map<string, AnyReaction[]>();
   /** Stands around every reaction. */
-  around: (reaction: Reaction<IEvent>, work: () => Promise<void>) => Promise<void> = (_, work) => work();
+  around: (reaction: AnyReaction, work: () => Promise<void>) => Promise<void> = (_, work) => work();
   /** Why a reaction is paused, if it is. */
-  isPaused: (reaction: Reaction<IEvent>) => string | undefined = () => undefined;
+  isPaused: (reaction: AnyReaction) => string | undefined = () => undefined;
 
   override bind(handler: Bound, id: string): void {
     const name = handler.metatype?.name ?? String(handler.name);
     if (!handler.isDependencyTreeStatic()) {
       throw new Error(`${name}: a reaction must not be request-scoped; it would be built anew for every event.`);
     }
-    const reaction = handler.instance as Reaction<IEvent>;
+    const reaction = handler.instance as AnyReaction;
+    if ('handle' in reaction === 'handleMany' in reaction) {
+      throw new Error(`${name} must have either handle or handleMany: two ways to do one thing drift apart.`);
+    }
     const reactions = this.#reactions.get(id) ?? [];
     if (reactions.some((other) => other.constructor === reaction.constructor)) {
       throw new Error(`${name} is provided by two modules and would run twice; provide it in one.`);
@@ -60,7 +87,7 @@ export class AwaitedEventBus extends EventBus {
   }
 
   /** What reacts to an event of this class, in any inbox or in one. */
-  reactionsTo(event: Type<IEvent> | object, inbox?: InboxName): readonly Reaction<IEvent>[] {
+  reactionsTo(event: Type<IEvent> | object, inbox?: InboxName): readonly AnyReaction[] {
     const id = this.eventIdProvider.getEventId(event as Type<IEvent>);
     const reactions = (id && this.#reactions.get(id)) || [];
     return inbox ? reactions.filter((reaction) => reaction.inbox === inbox.name) : reactions;
@@ -72,22 +99,36 @@ export class AwaitedEventBus extends EventBus {
    * @throws the error of the first one that failed; the rest did not run, and all is rolled back
    */
   override publish<Event extends IEvent>(event: Event): Promise<void> {
-    return this.#react(event);
+    const batch = EventBatch.behind(event);
+    return batch ? this.#reactToMany(batch.take()) : this.#react(event);
   }
 
   override async publishAll<Event extends IEvent>(events: Event[]): Promise<void> {
-    for (const event of events) await this.#react(event);
+    for (const event of events) await this.publish(event);
   }
 
   /** Nothing is subscribed; the bus works until the last event is finished. */
   override onModuleDestroy(): void {}
 
   async #react(event: IEvent): Promise<void> {
-    const { inbox } = (currentContext()?.event ?? {}) as { inbox?: InboxName };
-    const reactions = this.reactionsTo(event.constructor, inbox);
-    if (reactions.length === 0)
-      throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
-    for (const reaction of reactions) await this.around(reaction, () => reaction.handle(event));
+    for (const reaction of this.#mustReactTo(event)) {
+      await this.around(reaction, () => (takesMany(reaction) ? reaction.handleMany([event]) : reaction.handle(event)));
+    }
     this.subject$.next(event); // sagas and observers
+  }
+
+  async #reactToMany(events: readonly IEvent[]): Promise<void> {
+    for (const reaction of this.#mustReactTo(events[0]!)) {
+      if (!takesMany(reaction)) throw new Error(`${reaction.constructor.name} takes one event at a time.`);
+      await this.around(reaction, () => reaction.handleMany(events));
+    }
+    for (const event of events) this.subject$.next(event);
+  }
+
+  #mustReactTo(event: IEvent): readonly AnyReaction[] {
+    const { inbox } = (currentContext()?.event ?? {}) as Partial<Applying>;
+    const reactions = this.reactionsTo(event.constructor, inbox);
+    if (reactions.length > 0) return reactions;
+    throw new Error(`Nothing reacts to ${event.constructor.name}; remove its @EventPattern.`);
   }
 }

@@ -1,15 +1,17 @@
 // For tests: the parts of an inbox that need a database and no broker, and one reaction in the test's hands.
 import { randomUUID } from 'node:crypto';
-import { UserRegistered } from '@app/contracts';
+import { UserProfileChanged, UserRegistered } from '@app/contracts';
 import { connectionSettings, Database, migrate, openPool, type Transaction } from '@app/database';
 import { messagingMigrations } from '@app/messaging';
 import { createTestDatabase, eventually } from '@app/testing';
+import type { Type } from '@nestjs/common';
 import { CqrsModule, EventBus, EventsHandler } from '@nestjs/cqrs';
 import { Test } from '@nestjs/testing';
 import { Pool, type QueryResultRow } from 'pg';
 import { Holds } from '../books/holds.js';
 import type { LoggedEvent } from '../cloud-event.js';
-import { Applier } from './applier.js';
+import { inboxNamesOf } from '../options.js';
+import { Applier, type ApplierOptions } from './applier.js';
 import { AwaitedEventBus, type Reaction } from './awaited-event-bus.js';
 import type { Item } from './item.js';
 import { ParkedWorker } from './parked-worker.js';
@@ -23,10 +25,14 @@ export const see: Handle = ({ userId, name }, tx) =>
 
 export type InboxFixture = Awaited<ReturnType<typeof startInbox>>;
 
-/** @param touches what the reaction says it touches; without it, it runs alone */
-export async function startInbox(
-  { touches }: { touches?: (event: UserRegistered) => string[] } = { touches: () => [] },
-) {
+interface FixtureOptions {
+  /** What the reaction says it touches; without it, it runs alone. */
+  touches?: (event: UserRegistered) => string[];
+  /** In place of the one in the test's hands. */
+  reactions?: (database: Pick<Database, 'tx'>) => Type[];
+}
+
+export async function startInbox({ touches, reactions }: FixtureOptions = { touches: () => [] }) {
   const server = await createTestDatabase('messaging', (url) => migrate(url, [messagingMigrations]));
   const settings = connectionSettings({ url: server.url, applicationName: 'orders inbox' });
   const outside = new Pool({ connectionString: server.url, max: 4, application_name: 'test' });
@@ -36,26 +42,41 @@ export async function startInbox(
   await outside.query(
     'create table seen (n bigint generated always as identity, user_id uuid not null, name text not null)',
   );
-  const fixture = { handle: see };
+  const fixture = {
+    handle: see,
+    /** What the @EventPattern method does. */
+    onEvent: (event: object, bus: EventBus): Promise<unknown> => (bus as AwaitedEventBus).publish(event),
+  };
 
   @EventsHandler(UserRegistered)
   class TestReaction implements Reaction<UserRegistered> {
     touches = touches;
     handle = async (event: UserRegistered) => void (await fixture.handle(event, database.tx));
   }
-  const module = await Test.createTestingModule({ imports: [CqrsModule.forRoot()], providers: [TestReaction] })
+  const module = await Test.createTestingModule({
+    imports: [CqrsModule.forRoot()],
+    providers: reactions?.(database) ?? [TestReaction],
+  })
     .overrideProvider(EventBus)
     .useClass(AwaitedEventBus)
     .compile();
   await module.init();
   if (!process.env.TEST_LOG_LEVEL) module.useLogger(false);
   const bus = module.get<EventBus, AwaitedEventBus>(EventBus);
-  const name = { name: undefined };
-  const handlers = new Map([[UserRegistered.type, (event: unknown) => bus.publish(event as object)]]);
-  const router = new Router(handlers as never, bus, name);
+  const handlers = new Map(
+    [UserRegistered, UserProfileChanged].map(({ type }) => [type, (event: object) => fixture.onEvent(event, bus)]),
+  );
   const deadline = new AbortController();
   const holds = new Holds('orders', outside);
-  const options = { inbox: 'orders', name, router, holds, isCatchingUp: () => false, deadline: deadline.signal };
+  const optionsOf = (name?: string): ApplierOptions => ({
+    ...inboxNamesOf('orders', name),
+    name: { name },
+    router: new Router(handlers as never, bus, { name }),
+    holds,
+    isCatchingUp: () => false,
+    deadline: deadline.signal,
+  });
+  const options = optionsOf();
   const patient = new Applier(slow, options);
   const workers: ParkedWorker[] = [];
   const rows = async <Row extends QueryResultRow>(sql: string, ...values: unknown[]) =>
@@ -69,6 +90,8 @@ export async function startInbox(
     rows,
     /** On a pipelined connection, as for live events. */
     applier: new Applier(live, options),
+    /** Of an inbox of its own. */
+    applierOf: (name: string) => new Applier(live, optionsOf(name)),
     /** A worker at work. */
     startWorker: () => {
       const worker = new ParkedWorker('orders', slow, patient, holds);

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { Reaction } from './awaited-event-bus.js';
+import type { AnyReaction } from './awaited-event-bus.js';
 
 /** A reaction was added to an inbox that is past the beginning, and does not say that this is meant. */
 export class UndeclaredReactionError extends Error {
@@ -14,7 +14,7 @@ export class UndeclaredReactionError extends Error {
 export async function admitReactions(
   pool: Pool,
   inbox: string,
-  reactions: readonly { type: string; aggregate: string; reaction: Reaction<object> }[],
+  reactions: readonly { type: string; aggregate: string; reaction: AnyReaction }[],
 ): Promise<void> {
   const names = reactions.map(({ reaction }) => reaction.constructor.name);
   const { rows } = await pool.query<{ reaction: string; type: string; aggregate: string }>(

@@ -167,7 +167,7 @@ describe('ParkedWorker', () => {
     expect(runs).toHaveLength(20);
   });
 
-  it('takes over what a process had when it died; with the third death the event is dead', async () => {
+  it('takes over what a process had when it died; with the fourth death the event is dead', async () => {
     const [userId, other] = [randomUUID(), randomUUID()];
     await parkStream(userId, 1);
     await inbox.applier.apply([arrival(other)], LIMIT_MS);
@@ -175,18 +175,35 @@ describe('ParkedWorker', () => {
     runs = [];
     // A worker had claimed them, and died: the claims are still there, and have expired.
     await inbox.rows(
-      `update messaging.parked_events set claimed_at = now(), crashes = case subject when $1 then 2 else 0 end`,
+      `update messaging.parked_events set claimed_at = now(), crashes = case subject when $1 then 3 else 0 end`,
       userId,
     );
     await inbox.hurry();
     inbox.startWorker();
     await eventually(async () =>
       expect(await inbox.parked()).toMatchObject([
-        { subject: userId, state: 'dead', error: expect.stringMatching(/3 processes died/) },
+        { subject: userId, state: 'dead', error: expect.stringMatching(/4 processes died/) },
       ]),
     );
     expect(await inbox.seenOf(other)).toEqual(['1']);
     expect(runs).toEqual(['1']);
+  });
+
+  it('waits twice as long after each death: who was only there when it was killed is not the culprit', async () => {
+    const userId = randomUUID();
+    await parkStream(userId, 1);
+    await inbox.rows('update messaging.parked_events set claimed_at = now(), crashes = 1');
+    await inbox.hurry();
+    let finish = () => {};
+    inbox.handle = () => new Promise<void>((resolve) => (finish = resolve)); // at work
+    inbox.startWorker();
+    await eventually(async () => {
+      const [head] = await inbox.parked();
+      expect(head).toMatchObject({ crashes: 2 });
+      expect(head!.due_in).toBeGreaterThan(20);
+    });
+    finish();
+    await inbox.isEmpty();
   });
 
   it('hands the event over as it came, to the last character', async () => {

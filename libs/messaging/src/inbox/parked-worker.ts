@@ -23,11 +23,12 @@ const LIMIT_MS = 30_000;
 const REFRESH_MS = 2_000;
 /** Another version of the service may be running beside this one, and have tried them in vain. */
 const INCOMPATIBLE_EVERY_MS = 300_000;
-/** A claim that is not renewed for this long belongs to a process that died. */
+/** A claim that is not renewed for this long belongs to a process that died. Twice as long after each death: what kills
+ * processes does it ever more rarely, and what only happened to be there when they were killed is not taken for the culprit. */
 const CLAIM_SECONDS = 6;
 const RENEW_MS = 2_000;
 /** An event with which that many processes died is not tried again by itself. */
-const MAX_CRASHES = 3;
+const MAX_CRASHES = 4;
 
 interface HeadRow {
   id: string;
@@ -90,13 +91,13 @@ limit $2`;
 // Committed before the reaction runs: an event that kills the process has used up an attempt.
 const CLAIM = `
 update messaging.parked_events
-set attempts = attempts + 1, due_at = now() + make_interval(secs => $2), claimed_at = clock_timestamp(),
-    crashes = crashes + (claimed_at is not null)::integer
+set attempts = attempts + 1, claimed_at = clock_timestamp(), crashes = crashes + (claimed_at is not null)::integer,
+    due_at = now() + make_interval(secs => $2 * power(2, crashes + (claimed_at is not null)::integer))
 where id = (select id from messaging.parked_events
             where id = $1 and (due_at <= now() or due_at = 'infinity' and state = 'waiting') for update skip locked)
 returning crashes, claimed_at::text as claim`;
 const RENEW = `
-update messaging.parked_events set due_at = now() + make_interval(secs => $3)
+update messaging.parked_events set due_at = now() + make_interval(secs => $3 * power(2, crashes))
 from unnest($1::bigint[], $2::text[]) mine (id, claim)
 where parked_events.id = mine.id and claimed_at = mine.claim::timestamptz`;
 const UNCLAIM = `

@@ -1,8 +1,10 @@
-// Runs one event's reactions: in the context of the event, inside the open transaction, within a time limit.
-import { runInContext } from '@app/context';
+// Runs the reactions to one event, or to many at once: in their context, inside the open transaction, within a time limit.
+import { runInContext, type Context } from '@app/context';
 import { isAftermath, type Transaction } from '@app/database';
 import { isObservable, lastValueFrom } from 'rxjs';
 import type { InboxName } from './awaited-event-bus.js';
+import { causeOf, type Applying } from './because-of.js';
+import { EventBatch } from './event-batch.js';
 import type { Item } from './item.js';
 import type { Route } from './router.js';
 
@@ -41,23 +43,28 @@ export class ReactionRunner {
     });
   }
 
-  /** @throws what the reaction threw; {@link SlowReactionError}, {@link ShuttingDownError}: then `tx` is abandoned */
-  async run(tx: Transaction, { item, route }: Planned, limitMs: number): Promise<void> {
+  /**
+   * @param run one event, or many of one type whose reactions take many
+   * @throws what a reaction threw; {@link SlowReactionError}, {@link ShuttingDownError}: then `tx` is abandoned
+   */
+  async run(tx: Transaction, run: readonly Planned[], limitMs: number): Promise<void> {
     if (tx.failure) throw new SkippedError('the transaction was lost already');
-    const { envelope } = item;
-    const context = {
-      correlationId: envelope.correlationid ?? envelope.id,
-      causationId: envelope.id,
-      transaction: tx,
-      event: { envelope, inbox: this.inbox },
-      ...(envelope.traceparent && { traceparent: envelope.traceparent }),
-    };
-    await this.#within(tx, limitMs, `${envelope.type} ${envelope.id}`, () =>
-      runInContext(context, async () => {
-        const result: unknown = await route.handler(route.event);
-        if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-      }),
-    );
+    const { item, route } = run[0]!;
+    const { type, id } = item.envelope;
+    const [what, context, work] =
+      run.length === 1
+        ? [`${type} ${id}`, this.#contextOf(item), () => call(route, route.event)]
+        : [`${type} ${id} and ${run.length - 1} more`, this.#contextOfMany(run), () => callWithMany(run)];
+    await this.#within(tx, limitMs, what, () => runInContext({ ...context, transaction: tx }, work));
+  }
+
+  #contextOf({ envelope }: Item): Context {
+    return { ...causeOf(envelope), event: { inbox: this.inbox, envelope } satisfies Applying };
+  }
+
+  #contextOfMany(run: readonly Planned[]): Context {
+    const envelopes = new Map(run.map(({ item, route }) => [route.event, item.envelope]));
+    return { correlationId: '', event: { inbox: this.inbox, envelopes } satisfies Applying };
   }
 
   async #within(tx: Transaction, limitMs: number, what: string, work: () => Promise<void>): Promise<void> {
@@ -77,6 +84,20 @@ export class ReactionRunner {
       clearTimeout(timer);
       this.#running.delete(giveUp);
     }
+  }
+}
+
+async function call({ handler }: Planned['route'], event: object): Promise<void> {
+  const result: unknown = await handler(event);
+  if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+}
+
+async function callWithMany(run: readonly Planned[]): Promise<void> {
+  const batch = new EventBatch(run.map(({ route }) => route.event));
+  try {
+    await call(run[0]!.route, batch.standIn);
+  } finally {
+    batch.check(); // first: Nest may have wrapped the error
   }
 }
 

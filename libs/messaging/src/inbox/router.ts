@@ -2,11 +2,18 @@
 import { findContract, InvalidEventError, parseEventType } from '@app/contracts';
 import type { MessageHandler } from '@nestjs/microservices';
 import type { Envelope } from '../cloud-event.js';
-import type { AwaitedEventBus, InboxName, Reaction } from './awaited-event-bus.js';
+import { takesMany, type AnyReaction, type AwaitedEventBus, type InboxName } from './awaited-event-bus.js';
 
 /** What is to be done with an event. */
 export type Route =
-  | { kind: 'react'; handler: MessageHandler; event: object; keys: readonly string[] | undefined }
+  | {
+      kind: 'react';
+      handler: MessageHandler;
+      event: object;
+      keys: readonly string[] | undefined;
+      /** All reactions to it take many events at once. */
+      takesMany: boolean;
+    }
   | { kind: 'ignore' }
   | { kind: 'paused'; error: string }
   | { kind: 'incompatible'; error: string };
@@ -36,7 +43,7 @@ export class Router {
   }
 
   /** Every reaction of this inbox with the event that it handles. */
-  get reactions(): { type: string; aggregate: string; reaction: Reaction<object> }[] {
+  get reactions(): { type: string; aggregate: string; reaction: AnyReaction }[] {
     return this.types.flatMap((type) => {
       const contract = findContract(type);
       if (!contract) return [];
@@ -53,7 +60,7 @@ export class Router {
         ? incompatible(`this version of the service does not know ${type}`)
         : { kind: 'ignore' };
     const contract = findContract(type);
-    if (!contract) return { kind: 'react', handler, event: data as object, keys: undefined };
+    if (!contract) return { kind: 'react', handler, event: data as object, keys: undefined, takesMany: false };
     const reactions = this.bus.reactionsTo(contract, this.inbox);
     for (const reaction of reactions) {
       const why = this.bus.isPaused(reaction);
@@ -61,7 +68,8 @@ export class Router {
     }
     try {
       const event = new contract(data as never);
-      return { kind: 'react', handler, event, keys: keysOf(reactions, event) };
+      const many = reactions.length > 0 && reactions.every(takesMany);
+      return { kind: 'react', handler, event, keys: keysOf(reactions, event), takesMany: many };
     } catch (error) {
       if (error instanceof InvalidEventError) return incompatible(error.message);
       throw error;
@@ -83,7 +91,7 @@ export class Router {
 }
 
 /** `undefined`: some reaction does not say what it touches, so the event runs alone. */
-function keysOf(reactions: readonly Reaction<object>[], event: object): readonly string[] | undefined {
+function keysOf(reactions: readonly AnyReaction[], event: object): readonly string[] | undefined {
   const keys: string[] = [];
   for (const reaction of reactions) {
     const touched = reaction.touches?.(event);

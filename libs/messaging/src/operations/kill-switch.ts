@@ -1,6 +1,6 @@
 /** A reaction that failed more than half of its last 100 events does more harm than good. */
-const EVENTS = 100;
-const TOO_MANY = EVENTS / 2;
+export const REMEMBERED = 100;
+const TOO_MANY = REMEMBERED / 2;
 
 /** The latest outcome of each of a reaction's last 100 events; trying one again is not another event. */
 export class Outcomes {
@@ -13,7 +13,7 @@ export class Outcomes {
     if (before !== undefined) {
       this.#failed.delete(event);
       if (before) this.#failures--;
-    } else if (this.#failed.size >= EVENTS) {
+    } else if (this.#failed.size >= REMEMBERED) {
       const [oldest, itFailed] = this.#failed.entries().next().value!;
       this.#failed.delete(oldest);
       if (itFailed) this.#failures--;

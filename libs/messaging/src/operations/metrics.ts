@@ -28,7 +28,7 @@ export const reactionDuration = once(
   () =>
     new Histogram({
       name: 'reaction_duration_seconds',
-      help: 'Time a reaction took for one event, whether it succeeded or not.',
+      help: 'Time a call of a reaction took, for one event or for many at once, whether it succeeded or not.',
       labelNames: ['reaction'],
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     }),

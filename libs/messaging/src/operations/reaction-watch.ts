@@ -4,7 +4,8 @@ import { currentContext, runInContext } from '@app/context';
 import { isAftermath, isContention, isDatabaseUnavailable, TransactionClosedError } from '@app/database';
 import { Injectable, Logger, type OnModuleDestroy } from '@nestjs/common';
 import { AwaitedEventBus } from '../inbox/awaited-event-bus.js';
-import { Outcomes } from './kill-switch.js';
+import type { Applying } from '../inbox/because-of.js';
+import { Outcomes, REMEMBERED } from './kill-switch.js';
 import { reactionDuration, reactionFailures } from './metrics.js';
 import { Pauses } from './pauses.js';
 
@@ -21,7 +22,7 @@ interface Watched {
 
 interface Run {
   reaction: Watched;
-  event: string;
+  events: readonly string[];
   started: number;
 }
 
@@ -46,7 +47,7 @@ export class ReactionWatch implements OnModuleDestroy {
   }
 
   async #run(reaction: Watched, work: () => Promise<void>): Promise<void> {
-    const run = { reaction, event: eventId(), started: performance.now() };
+    const run = { reaction, events: eventIds(), started: performance.now() };
     this.#running.add(run);
     try {
       await work();
@@ -58,13 +59,15 @@ export class ReactionWatch implements OnModuleDestroy {
   }
 
   #end(run: Run, outcome: 'applied' | 'failed' | 'interrupted'): void {
-    const { reaction, event, started } = run;
+    const { reaction, events, started } = run;
     if (!this.#running.delete(run)) return; // was found hanging
     reaction.duration.observe((performance.now() - started) / 1000);
     if (outcome === 'interrupted') return;
     const failed = outcome === 'failed';
     if (failed) reactionFailures.labels(reaction.name).inc();
-    if (reaction.outcomes.add(event, failed) && failed) this.#pause(reaction);
+    if (failed && events.length > 1) return; // each of them is tried alone now
+    const isTooMuch = events.map((event) => reaction.outcomes.add(event, failed)).at(-1);
+    if (isTooMuch && failed) this.#pause(reaction);
   }
 
   #findHanging(): void {
@@ -108,9 +111,11 @@ export class ReactionWatch implements OnModuleDestroy {
   }
 }
 
-function eventId(): string {
-  const { event } = currentContext() ?? {};
-  return (event as { envelope?: { id: string } } | undefined)?.envelope?.id ?? '';
+/** What is being applied; of many events the last hundred, for no more are remembered. */
+function eventIds(): readonly string[] {
+  const { envelope, envelopes } = (currentContext()?.event ?? {}) as Partial<Applying>;
+  if (!envelopes) return [envelope?.id ?? ''];
+  return [...envelopes.values()].slice(-REMEMBERED).map(({ id }) => id);
 }
 
 /** Not the reaction's fault: another one failed in the same transaction, or the database is busy or away. */
