@@ -149,7 +149,8 @@ describe('Idempotency-Key', () => {
     expect(second).toMatchObject({ status: 409, body: { detail: expect.stringContaining('still running') } });
     expect(second.headers.get('retry-after')).toBe('1');
     finish();
-    expect(await create(a, 'k')).toEqual(await first);
+    const answer = await first;
+    expect(await create(a, 'k')).toEqual(answer);
   });
 
   it.each([2, 30])('acts once for %i racing requests', async (racers) => {
