@@ -126,6 +126,7 @@ export class Trial {
         LOG_FORMAT: 'json',
         FAULTS_SERVICE: name,
         FAULTS_SEED: this.seed,
+        FAULTS_DIR: this.dir,
         BOOKS_INTERVAL_MS: String(this.scenario.books ?? 600_000),
         RABBITMQ_URL: direct.broker,
         [`${prefix}_PORT`]: String(port),

@@ -1,4 +1,6 @@
 // What the load driver may ask of a reaction, until somebody repairs it (a row in the table `repaired`).
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '@app/database';
 import type { Entry } from './contracts.js';
@@ -15,6 +17,17 @@ export function chance({ commandId, index }: Pick<Entry, 'commandId' | 'index'>)
   }
   hash = Math.imul(hash ^ (hash >>> 15), 2246822507);
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32;
+}
+
+/** Whether this is the first time that `reaction` is to fail for this event – whichever process asks. */
+export function firstFailure(reaction: string, { commandId, index }: Pick<Entry, 'commandId' | 'index'>): boolean {
+  try {
+    writeFileSync(path.join(process.env.FAULTS_DIR!, `${reaction}-${commandId}-${index}.failed`), '', { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 /** What every reaction takes at least, for scenarios with a slow consumer. */

@@ -3,7 +3,7 @@ import { Outbox, type Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
 import { Credited, ReceiptIssued } from '../contracts.js';
 import { writeEffect } from '../effect.js';
-import { chance } from '../misbehave.js';
+import { chance, firstFailure } from '../misbehave.js';
 import type { FaultsTables } from '../tables.js';
 
 /** Share of the events that fail. */
@@ -12,8 +12,6 @@ const FAILING = Number(process.env.FAULTS_FAILING_RECEIPTS ?? 0.005);
 /** Records an event of its own. Some fail after that, the first time: nobody may ever hear of that receipt. */
 @EventsHandler(Credited)
 export class IssueReceiptOnCredited implements Reaction<Credited> {
-  readonly #failed = new Set<string>();
-
   constructor(
     private readonly database: Database<FaultsTables>,
     private readonly outbox: Outbox,
@@ -25,9 +23,7 @@ export class IssueReceiptOnCredited implements Reaction<Credited> {
     const { accountId, commandId, index, amount } = event;
     await this.outbox.add(this.database.tx, new ReceiptIssued({ accountId, commandId, index, amount }));
     await writeEffect(this.database, 'IssueReceipt');
-    const key = `${commandId}/${index}`;
-    if (chance(event) >= FAILING || this.#failed.has(key)) return;
-    this.#failed.add(key);
-    throw new Error('fails after it has recorded an event');
+    if (chance(event) < FAILING && firstFailure('IssueReceipt', event))
+      throw new Error('fails after it has recorded an event');
   }
 }

@@ -4,7 +4,7 @@ import type { Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
 import { Closed, Credited, CreditedV2, Debited, Noted, Raised, type Entry } from '../contracts.js';
 import { writeEffect } from '../effect.js';
-import { chance, misbehave } from '../misbehave.js';
+import { chance, firstFailure, misbehave } from '../misbehave.js';
 import type { FaultsTables } from '../tables.js';
 
 abstract class Recording {
@@ -56,17 +56,12 @@ export class RecordOnClosed extends Recording implements Reaction<Closed> {
 /** Of these, one in a hundred fails the first time – after it has written. */
 @EventsHandler(Noted)
 export class RecordOnNoted extends Recording implements Reaction<Noted> {
-  readonly #failed = new Set<string>();
-
   constructor(database: Database<FaultsTables>) {
     super(database);
   }
 
   override async handle(event: Noted): Promise<void> {
     await super.handle(event);
-    const key = `${event.commandId}/${event.index}`;
-    if (chance(event) >= 0.01 || this.#failed.has(key)) return;
-    this.#failed.add(key);
-    throw new Error('fails at random');
+    if (chance(event) < 0.01 && firstFailure('Record', event)) throw new Error('fails at random');
   }
 }
