@@ -5,7 +5,7 @@ import { firstArrivalsOutOfOrder, startOutbox, type OutboxFixture } from './outb
 import type { Relay } from './relay.js';
 import { listUnpublishable, releaseUnpublishable } from './unpublishable.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 /** With a broker of its own, because it is stopped, starved and misconfigured here. */
 describe('Relay', () => {
@@ -54,7 +54,7 @@ describe('Relay', () => {
 
     await eventually(() => expect(relay.status.broker.state).toBe('blocked'));
     await servers.rabbitmqctl(['set_vm_memory_high_watermark', '0.4']);
-    await outbox.emptied();
+    await outbox.emptied(30_000);
     expect(relay.status.published).toBe(4_000);
     expect(await answer).toBe('unroutable'); // no time-out, because the broker had said why it did not answer
     await impatient.link.stop();
@@ -81,7 +81,7 @@ describe('Relay', () => {
       await outbox.emptied();
       await outbox.fill(1_000);
       await outbox.emptied();
-      await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(2_000));
+      await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(2_000), { timeoutMs: 30_000 });
       expect(await listUnpublishable(outbox.pool)).toEqual([]);
     });
 
@@ -121,14 +121,17 @@ describe('Relay', () => {
     });
     await outbox.vhost.api('POST', `bindings/${outbox.vhost.name}/e/users.events/q/all`, { routing_key: '#' });
     await outbox.fill(30_000);
-    await eventually(() => expect(relay.status.published).toBeGreaterThan(2_000), { intervalMs: 1 });
+    await eventually(() => expect(relay.status.published).toBeGreaterThan(2_000), {
+      intervalMs: 1,
+      timeoutMs: 30_000,
+    });
     await servers.kill('rabbitmq');
     await outbox.fill(1_000);
     await eventually(() => expect(relay.status.broker.reason).toMatch(/Is RabbitMQ running/));
     await servers.start('rabbitmq');
     await outbox.emptied(30_000);
     const heard = await outbox.listen('all');
-    await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(31_000));
+    await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(31_000), { timeoutMs: 30_000 });
     expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
   });
 });
