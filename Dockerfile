@@ -23,6 +23,7 @@ ENV NODE_ENV=production HOST=0.0.0.0
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json ./
 COPY libs/messaging/migrations libs/messaging/migrations
+COPY libs/service/migrations libs/service/migrations
 # The files belong to root, so the service cannot change itself.
 USER node
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 
-import { describeVariables, loadConfig, type Variable } from '@app/service';
+import { describeVariables, loadConfig, serviceMigrations, type Variable } from '@app/service';
 import { parse } from 'yaml';
 
 import { services } from '../tools/start/services.mjs';
@@ -102,12 +102,13 @@ describe.each(services)('the container of $name', ({ name, prefix, port, databas
     expect(service.build).toEqual({ context: '.', target: name });
   });
 
-  it('holds its migrations and those of messaging', () => {
+  it('holds its migrations and those of the libraries', () => {
     const copied = stage(name)
       .filter(([instruction]) => instruction === 'COPY')
       .map(([, files]) => files);
-    for (const folder of [`apps/${name}/migrations`, 'libs/messaging/migrations']) {
-      expect(copied).toContain(`${folder} ${folder}`);
+    for (const { folder } of serviceMigrations(name)) {
+      const relative = path.relative(root, folder);
+      expect(copied).toContain(`${relative} ${relative}`);
     }
   });
 });

@@ -16,7 +16,7 @@ export interface ServiceOptions extends About, ServiceDefaults {
   /** The port if `<SERVICE>_PORT` does not say otherwise. */
   port: number;
   module: Type | DynamicModule;
-  /** Its tables; default: those of messaging, and the files in `apps/<service>/migrations`. */
+  /** Its tables; default: those of messaging and of HTTP, and the files in `apps/<service>/migrations`. */
   migrations?: readonly MigrationSet[];
 }
 

@@ -7,9 +7,10 @@ import type { ServiceConfig } from './config.js';
 /** How long a start waits for a database that is not there yet. */
 const PATIENCE_MS = 60_000;
 
-/** The tables of a service: those of messaging, then its own in `apps/<service>/migrations`. */
+/** The tables of a service: those of messaging and of HTTP, then its own in `apps/<service>/migrations`. */
 export const serviceMigrations = (service: string): MigrationSet[] => [
   messagingMigrations,
+  { name: 'http', folder: projectFolder('libs', 'service', 'migrations') },
   { name: service, folder: projectFolder('apps', service, 'migrations') },
 ];
 
