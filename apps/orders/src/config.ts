@@ -26,7 +26,7 @@ export const ordersVariables = {
   paymentWebhookSecret: variable({
     name: 'PAYMENT_WEBHOOK_SECRET',
     meaning: 'Signs what the payment provider reports (Standard Webhooks): whsec_ and 24 to 64 bytes in base64.',
-    example: 'whsec_c2FuZGJveC1zYW5kYm94LXNhbmRib3g=',
+    example: 'whsec_Zm9yIHRoZSBzYW5kYm94LCBub3RoaW5nIGVsc2U=',
     secret: true,
     schema: z.string().refine(isWebhookSecret, { error: 'must be whsec_ and 24 to 64 bytes in base64' }),
   }),

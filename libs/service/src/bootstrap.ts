@@ -47,7 +47,10 @@ export async function bootstrap(options: ServiceOptions, process: ServiceProcess
   }
 }
 
-function configuration({ service, port, variables }: ServiceOptions, process: ServiceProcess): ServiceConfig | undefined {
+function configuration(
+  { service, port, variables }: ServiceOptions,
+  process: ServiceProcess,
+): ServiceConfig | undefined {
   try {
     loadDotEnv(process);
     return loadConfig(service, { port, variables }, process.env);
