@@ -7,7 +7,7 @@ const help = `Usage: npm start -- [options]          (npm run dev: the same with
 Starts the whole system: RabbitMQ and Postgres (found, or started here), then ${services.map((s) => s.name).join(', ')}.
 Ctrl-C stops what was started and keeps the data in .data/; npm run reset removes them.
 
-${services.map((s) => `  ${`--${s.name}-port <port>`.padEnd(32)}port of ${s.name.padEnd(30)}(${s.port})`).join('\n')}
+${services.map((s) => `  ${`--${s.name}-port <port>`.padEnd(32)}port of ${s.name.padEnd(35)}(${s.port})`).join('\n')}
   --rabbitmq-port <port>          start a RabbitMQ of our own on this port   (5672 if free)
   --management-port <port>        port of its management UI                  (15672 if free)
   --postgres-port <port>          port of our Postgres                       (5433 if free)

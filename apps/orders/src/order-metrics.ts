@@ -24,29 +24,34 @@ const GAUGES = {
 
 @Injectable()
 export class OrderMetrics implements OnModuleInit, OnModuleDestroy {
+  readonly #gauges: Gauge[] = [];
+
   constructor(private readonly database: Database<OrdersTables>) {}
 
   onModuleInit(): void {
     for (const [name, { help, query }] of Object.entries(GAUGES)) {
-      const value = async () => {
+      const measure = async () => {
         const { rows } = await sql<{ value: string }>`${query}`.execute(this.database.read);
         return Number(rows[0]!.value);
       };
-      new Gauge({
-        name,
-        help,
-        async collect() {
-          this.remove();
-          await value().then(
-            (measured) => this.set(measured),
-            () => {},
-          );
-        },
-      });
+      metricsRegistry.removeSingleMetric(name); // of another app in this process, as in tests
+      this.#gauges.push(new Gauge({ name, help, collect: collectorOf(measure) }));
     }
   }
 
   onModuleDestroy(): void {
-    for (const name of Object.keys(GAUGES)) metricsRegistry.removeSingleMetric(name);
+    for (const name of Object.keys(GAUGES)) {
+      const gauge = metricsRegistry.getSingleMetric(name);
+      if (this.#gauges.includes(gauge as Gauge)) metricsRegistry.removeSingleMetric(name);
+    }
   }
 }
+
+const collectorOf = (measure: () => Promise<number>) =>
+  async function (this: Gauge): Promise<void> {
+    this.remove();
+    await measure().then(
+      (value) => this.set(value),
+      () => {},
+    );
+  };
