@@ -6,7 +6,6 @@ create table orders (
   -- Σ lines − discount = total.
   discount_minor bigint not null check (discount_minor >= 0),
   total_minor bigint not null check (total_minor > 0),
-  placed_at timestamptz not null default now(),
   -- Until when it may stay open.
   due_at timestamptz,
   check ((due_at is not null) = (status like 'awaiting-%'))

@@ -33,7 +33,6 @@ export interface OrdersTables {
     currency: string;
     discount_minor: Amount;
     total_minor: Amount;
-    placed_at: Generated<Date>;
     due_at: Date | null;
   };
   order_lines: { order_id: string; line: number; sku: string; quantity: number; unit_price_minor: Amount };

@@ -92,7 +92,8 @@ export class ReceivePaymentWebhookHandler implements ICommandHandler<ReceivePaym
 
   private async hold(tx: Tx, payment: PaymentRow, why: string): Promise<void> {
     await update(tx, payment, { held: why });
-    this.#logger.error(`payment ${payment.id} of order ${payment.order_id} is held until somebody looks at it: ${why}`);
+    const what = `payment ${payment.id} of order ${payment.order_id}`;
+    tx.afterCommit(() => this.#logger.error(`${what} is held until somebody looks at it: ${why}`));
   }
 }
 
