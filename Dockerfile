@@ -44,3 +44,15 @@ EXPOSE 3001
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=5 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.ORDERS_PORT}/health/ready`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 CMD ["node", "--enable-source-maps", "dist/apps/orders/apps/orders/src/main.js"]
+
+# The sandbox: no build, no packages.
+FROM node:24-slim AS payment-provider
+WORKDIR /app
+ENV NODE_ENV=production HOST=0.0.0.0
+COPY tools/payment-provider tools/payment-provider
+USER node
+ENV PAYMENT_PROVIDER_PORT=3002
+EXPOSE 3002
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=5 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PAYMENT_PROVIDER_PORT}/health/ready`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "tools/payment-provider/main.mjs"]

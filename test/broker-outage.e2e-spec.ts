@@ -7,7 +7,7 @@ import {
   type TestService,
   type TestVhost,
 } from '@app/testing';
-import { OrdersModule } from '../apps/orders/src/orders.module.js';
+import { startOrders } from '../apps/orders/src/orders.fixture.js';
 import { UsersModule } from '../apps/users/src/users.module.js';
 import { startLoad } from './load.js';
 
@@ -24,7 +24,7 @@ describe('RabbitMQ is away', () => {
     const env = { BOOKS_INTERVAL_MS: '500' };
     [users, orders] = await Promise.all([
       startTestService(UsersModule, 'users', { vhost, env, doNotWait: true }),
-      startTestService(OrdersModule, 'orders', { vhost, env, doNotWait: true }),
+      startOrders({ vhost, env, doNotWait: true }),
     ]);
   }, 60_000);
   afterAll(async () => {

@@ -4,8 +4,9 @@ import path from 'node:path';
 
 import { describeVariables, loadConfig, serviceMigrations, type Variable } from '@app/service';
 import { parse } from 'yaml';
+import { ordersVariables } from '../apps/orders/src/config.js';
 
-import { services } from '../tools/start/services.mjs';
+import { services as programs } from '../tools/start/services.mjs';
 
 // Containers cannot be started where these tests run. What can be wrong without starting them is checked here.
 
@@ -27,6 +28,16 @@ interface Compose {
   services: Record<string, ComposeService>;
   volumes: Record<string, null>;
 }
+
+/** What is built from apps/; the sandbox is a program that needs no build. */
+const services = programs.filter(({ entry }) => !entry);
+const sandbox = programs.find(({ entry }) => entry)!;
+
+/** What a service is made of when its variables are read. */
+const defaultsOf = ({ name, port }: { name: string; port: number }) => ({
+  port,
+  variables: { orders: ordersVariables }[name],
+});
 
 const compose = parse(read('docker-compose.yml'), { merge: true }) as Compose;
 const composeService = (name: string) => compose.services[name] as ComposeService;
@@ -60,7 +71,7 @@ const last = (name: string, instruction: string): string =>
 it('has a container for every service, and nothing that no longer exists', () => {
   const apps = readdirSync(path.join(root, 'apps'));
   expect(services.map(({ name }) => name).sort()).toEqual(apps.sort());
-  expect(Object.keys(compose.services).sort()).toEqual([...apps, 'postgres', 'rabbitmq'].sort());
+  expect(Object.keys(compose.services).sort()).toEqual([...apps, sandbox.name, 'postgres', 'rabbitmq'].sort());
 });
 
 describe.each(services)('the container of $name', ({ name, prefix, port, database }) => {
@@ -79,7 +90,7 @@ describe.each(services)('the container of $name', ({ name, prefix, port, databas
   });
 
   it('starts with a configuration that the service accepts, in a database of its own', () => {
-    const config = loadConfig(name, { port }, environment);
+    const config = loadConfig(name, defaultsOf({ name, port }), environment);
     const { username, hostname, pathname } = new URL(config.databaseUrl);
     expect([username, hostname, pathname]).toEqual([database, 'postgres', `/${database}`]);
     expect(config.rabbitmqUrls.map((url) => new URL(url).host)).toEqual(['rabbitmq:5672']);
@@ -87,7 +98,7 @@ describe.each(services)('the container of $name', ({ name, prefix, port, databas
   });
 
   it('can be given every variable that makes sense in a container', () => {
-    const described = describeVariables(name, { port }).map((variable) => variable.name);
+    const described = describeVariables(name, defaultsOf({ name, port })).map((variable) => variable.name);
     const fixed = [`${prefix}_PORT`, 'HOST', 'ROLES'];
     expect(Object.keys(environment).sort()).toEqual(described.filter((variable) => !fixed.includes(variable)).sort());
   });
@@ -113,8 +124,32 @@ describe.each(services)('the container of $name', ({ name, prefix, port, databas
   });
 });
 
+describe('the container of the sandbox', () => {
+  const { name, prefix, port, entry } = sandbox;
+  const { environment, ports, build } = composeService(name);
+
+  it('runs the program that npm start runs, as an ordinary user, on the same port', () => {
+    expect(JSON.parse(last(name, 'CMD'))).toEqual(['node', entry]);
+    expect(stage(name)).toContainEqual(['ENV', `${prefix}_PORT=${port}`]);
+    expect(last(name, 'EXPOSE')).toBe(String(port));
+    expect(last(name, 'HEALTHCHECK')).toContain(`127.0.0.1:\${process.env.${prefix}_PORT}/health/ready`);
+    expect(last(name, 'USER')).toBe('node');
+    expect(ports).toEqual([`127.0.0.1:\${${prefix}_PORT:-${port}}:${port}`]);
+    expect(build).toEqual({ context: '.', target: name });
+  });
+
+  it('and orders find each other, and have one secret', () => {
+    const orders = composeService('orders').environment;
+    expect(orders.PAYMENT_PROVIDER_URL).toBe(`http://${name}:${port}`);
+    expect(environment).toEqual({
+      PAYMENT_WEBHOOK_SECRET: orders.PAYMENT_WEBHOOK_SECRET,
+      PAYMENT_WEBHOOK_URL: `http://orders:${programs.find((program) => program.name === 'orders')!.port}/webhooks/payments`,
+    });
+  });
+});
+
 describe('the image', () => {
-  const instructions = ['build', 'dependencies', ...services.map(({ name }) => name)].flatMap(stage);
+  const instructions = ['build', 'dependencies', ...programs.map(({ name }) => name)].flatMap(stage);
 
   it('is made of files that exist and that .dockerignore lets in', () => {
     const rules = read('.dockerignore')
@@ -125,7 +160,7 @@ describe('the image', () => {
       if (instruction !== 'COPY' || rest.startsWith('--from')) continue;
       for (const source of rest.split(' ').slice(0, -1)) {
         expect([source, existsSync(path.join(root, source))]).toEqual([source, true]);
-        expect(rules).toContain(`!${source.split('/')[0] ?? ''}`);
+        expect([`!${source}`, `!${source.split('/')[0] ?? ''}`].some((rule) => rules.includes(rule))).toBe(true);
       }
     }
   });
@@ -180,7 +215,7 @@ describe('docker-compose.yml', () => {
 });
 
 describe('.env.example', () => {
-  const described = services.flatMap(({ name, port }) => describeVariables(name, { port }));
+  const described = services.flatMap((service) => describeVariables(service.name, defaultsOf(service)));
   const variables = new Map<string, Variable>(described.map((variable) => [variable.name, variable]));
 
   it('explains every variable of the services with its default', () => {
@@ -192,7 +227,13 @@ describe('.env.example', () => {
 
   it('explains nothing else but what Compose and npm start read', () => {
     const others = [...examples.keys()].filter((name) => !variables.has(name));
-    expect(others.sort()).toEqual(['POSTGRES_PASSWORD', 'RABBITMQ_MANAGEMENT_URL', 'RABBITMQ_PASSWORD']);
+    expect(others.sort()).toEqual([
+      'PAYMENT_PROVIDER_PORT',
+      'PAYMENT_WEBHOOK_URL',
+      'POSTGRES_PASSWORD',
+      'RABBITMQ_MANAGEMENT_URL',
+      'RABBITMQ_PASSWORD',
+    ]);
   });
 
   it('sets nothing when it is copied as it is', () => {

@@ -11,6 +11,9 @@ import {
 } from '@app/testing';
 import { Pool, type QueryResultRow } from 'pg';
 
+/** What the payment provider signs with. */
+const PAYMENT_WEBHOOK_SECRET = `whsec_${Buffer.alloc(24, 'shop').toString('base64')}`;
+
 export type ServiceName = 'users' | 'orders';
 
 /** Processes, with what is needed to start them again. */
@@ -60,6 +63,8 @@ export async function openShop({
         port: ports[service],
         databaseUrl: databases[service].url,
         rabbitmqUrl: vhost.url,
+        // Nobody listens on port 1: payments wait until the test starts a provider.
+        env: { PAYMENT_PROVIDER_URL: 'http://127.0.0.1:1', PAYMENT_WEBHOOK_SECRET },
         doNotWait,
       })),
     rows: async <Row extends QueryResultRow>(service: ServiceName, sql: string, ...values: unknown[]) =>

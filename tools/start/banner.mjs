@@ -1,3 +1,4 @@
+import { services } from './services.mjs';
 import { colour } from './steps.mjs';
 
 /**
@@ -5,7 +6,9 @@ import { colour } from './steps.mjs';
  * @returns {string} where everything is, and what to try
  */
 export function banner({ urls, broker: { managementUrl, user, password, owned } }) {
-  const rows = Object.entries(urls).map(([name, url]) => [`${name} (Swagger UI)`, `${url}/docs`]);
+  const rows = services.map(({ name, entry }) =>
+    entry ? [`${name} (what it can do)`, `${urls[name]}/`] : [`${name} (Swagger UI)`, `${urls[name]}/docs`],
+  );
   const ui = managementUrl?.replace('127.0.0.1', 'localhost');
   // the password of somebody else's broker is not ours to print
   const login = owned || user === 'guest' ? `${user} / ${password}` : `${user}, password as in RABBITMQ_URL`;

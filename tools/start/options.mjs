@@ -4,21 +4,21 @@ import { databases, services } from './services.mjs';
 
 const help = `Usage: npm start -- [options]          (npm run dev: the same with --watch)
 
-Starts the whole system: RabbitMQ and Postgres (found, or started here), then ${services.map((s) => s.name).join(' and ')}.
+Starts the whole system: RabbitMQ and Postgres (found, or started here), then ${services.map((s) => s.name).join(', ')}.
 Ctrl-C stops what was started and keeps the data in .data/; npm run reset removes them.
 
-${services.map((s) => `  ${`--${s.name}-port <port>`.padEnd(26)}port of ${s.name.padEnd(36)}(${s.port})`).join('\n')}
-  --rabbitmq-port <port>    start a RabbitMQ of our own on this port   (5672 if free)
-  --management-port <port>  port of its management UI                  (15672 if free)
-  --postgres-port <port>    port of our Postgres                       (5433 if free)
-  --fresh                   remove all data first
-  --no-infra                start neither RabbitMQ nor Postgres; their addresses must be given
-  --watch                   rebuild what is changed and restart the service concerned
-  --help                    this text
+${services.map((s) => `  ${`--${s.name}-port <port>`.padEnd(32)}port of ${s.name.padEnd(35)}(${s.port})`).join('\n')}
+  --rabbitmq-port <port>          start a RabbitMQ of our own on this port   (5672 if free)
+  --management-port <port>        port of its management UI                  (15672 if free)
+  --postgres-port <port>          port of our Postgres                       (5433 if free)
+  --fresh                         remove all data first
+  --no-infra                      start neither RabbitMQ nor Postgres; their addresses must be given
+  --watch                         rebuild what is changed and restart the service concerned
+  --help                          this text
 
 Environment (or a file .env in the project's folder):
-  RABBITMQ_URL              use this broker
-${databases.map(({ variable }) => `  ${variable.padEnd(26)}use this database`).join('\n')}
+  RABBITMQ_URL                    use this broker
+${databases.map(({ variable }) => `  ${variable.padEnd(32)}use this database`).join('\n')}
 `;
 
 const port = /** @type {const} */ ({ type: 'string' });

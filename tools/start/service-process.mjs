@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
-import { entryOf } from './services.mjs';
+import { entryOf, nameWidth, urlAt } from './services.mjs';
 import { colour, print } from './steps.mjs';
 
 const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'green']);
@@ -16,8 +16,8 @@ const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'gre
  */
 export function serviceProcess(service, index, env) {
   const { name, prefix } = service;
-  const url = addressOf(service, env);
-  const label = colour(colours[index % colours.length] ?? 'cyan', `${name.padEnd(6)} |`);
+  const url = urlAt(env.HOST, env[`${prefix}_PORT`]);
+  const label = colour(colours[index % colours.length] ?? 'cyan', `${name.padEnd(nameWidth)} |`);
   /** @type {import('../infrastructure/processes.mjs').Running | undefined} */
   let child;
   /** @type {string[] | undefined} its lines, held back until all services are ready */
@@ -56,15 +56,6 @@ export function serviceProcess(service, index, env) {
       for (const line of lines) onLine(line);
     },
   };
-}
-
-/**
- * @param {import('./services.mjs').Service} service
- * @param {NodeJS.ProcessEnv} env
- */
-function addressOf({ prefix }, { HOST: host = '', ...env }) {
-  const everywhere = ['', '0.0.0.0', '::', '127.0.0.1'].includes(host);
-  return `http://${everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${env[`${prefix}_PORT`]}`;
 }
 
 /** @param {string} url */

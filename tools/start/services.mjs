@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+
 /**
  * What `npm start` runs. To add a service, add a line; it gets <PREFIX>_PORT, <PREFIX>_DATABASE_URL and RABBITMQ_URL, and must
  * answer GET /health/ready once it can work.
@@ -13,7 +15,32 @@
 export const services = [
   { name: 'users', prefix: 'USERS', port: 3000, database: 'users' },
   { name: 'orders', prefix: 'ORDERS', port: 3001, database: 'orders' },
+  { name: 'payment-provider', prefix: 'PAYMENT_PROVIDER', port: 3002, entry: 'tools/payment-provider/main.mjs' },
 ];
+
+/**
+ * Where a service answers that listens on this address.
+ * @param {string | undefined} host
+ * @param {string | number | undefined} port
+ */
+export function urlAt(host = '', port) {
+  const everywhere = ['', '0.0.0.0', '::', '127.0.0.1'].includes(host);
+  return `http://${everywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/**
+ * What the services need to know of each other; the environment may say otherwise.
+ * @param {Record<string, number>} ports by service
+ * @returns {Record<string, string>}
+ */
+export const acquaintances = (ports) => ({
+  PAYMENT_PROVIDER_URL: urlAt(process.env.HOST, ports['payment-provider']),
+  PAYMENT_WEBHOOK_URL: `${urlAt(process.env.HOST, ports.orders)}/webhooks/payments`,
+  PAYMENT_WEBHOOK_SECRET: `whsec_${randomBytes(24).toString('base64')}`,
+});
+
+/** In front of the lines of each. */
+export const nameWidth = Math.max(...services.map(({ name }) => name.length));
 
 /** @param {Service} service */
 export const entryOf = ({ name, entry }) => entry ?? `dist/apps/${name}/apps/${name}/src/main.js`;

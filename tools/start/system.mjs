@@ -4,7 +4,7 @@ import { build, isBuilt } from './build.mjs';
 import { tellWhereEverythingIs } from './addresses.mjs';
 import { findDatabases, findRabbitMq } from './servers.mjs';
 import { serviceProcess } from './service-process.mjs';
-import { services } from './services.mjs';
+import { acquaintances, services } from './services.mjs';
 import { onStop } from './shutdown.mjs';
 import { print, step } from './steps.mjs';
 import { supervise } from './supervise.mjs';
@@ -79,6 +79,7 @@ function environment({ ports }, addresses, rabbitmqUrl) {
     HOST: '127.0.0.1',
     LOG_FORMAT: 'pretty',
     ...(process.stdout.isTTY && !process.env.NO_COLOR && { FORCE_COLOR: '1' }),
+    ...acquaintances(ports),
     ...process.env,
     ...Object.fromEntries(services.map(({ name, prefix }) => [`${prefix}_PORT`, String(ports[name])])),
     ...addresses,

@@ -2,6 +2,7 @@ import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
 import { hashOfOutput, nestCommand } from './build.mjs';
+import { nameWidth } from './services.mjs';
 import { colour, print } from './steps.mjs';
 
 /**
@@ -10,7 +11,7 @@ import { colour, print } from './steps.mjs';
  * @returns {Promise<(changed: () => Promise<void>) => void>} once it is built: takes what to do when the result is another one
  */
 export async function watch(service) {
-  const label = colour('gray', `${service.name.padEnd(6)} | build:`);
+  const label = colour('gray', `${service.name.padEnd(nameWidth)} | build:`);
   /** @type {(() => Promise<void>) | undefined} */
   let changed;
   let built = '';

@@ -1,4 +1,10 @@
-import { UserRegistered } from '@app/contracts';
+import {
+  OrderDeadlinePassed,
+  UserDeactivated,
+  UserProfileChanged,
+  UserRegistered,
+  UserTierChanged,
+} from '@app/contracts';
 import { Controller } from '@nestjs/common';
 import { EventBus } from '@nestjs/cqrs';
 import { EventPattern, Payload } from '@nestjs/microservices';
@@ -10,6 +16,26 @@ export class SubscriptionsController {
 
   @EventPattern<string>(UserRegistered.type)
   async userRegistered(@Payload() event: UserRegistered): Promise<void> {
+    await this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(UserProfileChanged.type)
+  async userProfileChanged(@Payload() event: UserProfileChanged): Promise<void> {
+    await this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(UserTierChanged.type)
+  async userTierChanged(@Payload() event: UserTierChanged): Promise<void> {
+    await this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(UserDeactivated.type)
+  async userDeactivated(@Payload() event: UserDeactivated): Promise<void> {
+    await this.reactions.publish(event);
+  }
+
+  @EventPattern<string>(OrderDeadlinePassed.type)
+  async orderDeadlinePassed(@Payload() event: OrderDeadlinePassed): Promise<void> {
     await this.reactions.publish(event);
   }
 }

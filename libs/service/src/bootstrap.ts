@@ -7,9 +7,10 @@ import { Lifecycle, type ServiceProcess } from './lifecycle.js';
 import { createLogger } from './logging.js';
 import type { About } from './openapi.js';
 import { listenToEvents, untilMigrated } from './start-steps.js';
+import type { ServiceDefaults } from './variables.js';
 
 /** What makes one service different from another. */
-export interface ServiceOptions extends About {
+export interface ServiceOptions extends About, ServiceDefaults {
   /** Name of the service; its variables begin with it: `users` → `USERS_PORT`. */
   service: string;
   /** The port if `<SERVICE>_PORT` does not say otherwise. */
@@ -46,10 +47,13 @@ export async function bootstrap(options: ServiceOptions, process: ServiceProcess
   }
 }
 
-function configuration({ service, port }: ServiceOptions, process: ServiceProcess): ServiceConfig | undefined {
+function configuration(
+  { service, port, variables }: ServiceOptions,
+  process: ServiceProcess,
+): ServiceConfig | undefined {
   try {
     loadDotEnv(process);
-    return loadConfig(service, { port }, process.env);
+    return loadConfig(service, { port, variables }, process.env);
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error;
     console.error(error.message);

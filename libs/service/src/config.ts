@@ -2,9 +2,12 @@
 import { readFileSync } from 'node:fs';
 
 import { maskSecrets } from './mask.js';
-import { prefixOf, variablesOf, type Role, type Variable } from './variables.js';
+import { prefixOf, variablesOf, type Role, type ServiceDefaults, type Variable } from './variables.js';
 
-/** The configuration of one process. An abstract class, so that it is also its own token: `constructor(config: ServiceConfig)`. */
+/**
+ * The configuration of one process. An abstract class, so that it is also its own token: `constructor(config: ServiceConfig)`.
+ * A service with variables of its own extends it, and provides the extension with `useExisting: ServiceConfig`.
+ */
 export abstract class ServiceConfig {
   abstract readonly service: string;
   abstract readonly port: number;
@@ -49,7 +52,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Reads and checks the environment variables of `service`; a secret may also come from the file that `<NAME>_FILE` names.
  * Absent and empty are the same. Throws `ConfigurationError` with everything that is wrong.
  */
-export function loadConfig(service: string, defaults: { port: number }, env: Environment = process.env): ServiceConfig {
+export function loadConfig(service: string, defaults: ServiceDefaults, env: Environment = process.env): ServiceConfig {
   const problems: ConfigurationProblem[] = [];
   const values = Object.entries(variablesOf(service, defaults)).map(([key, variable]) => {
     const read = readVariable(variable, env);
@@ -57,7 +60,7 @@ export function loadConfig(service: string, defaults: { port: number }, env: Env
       problems.push(read);
       return [key, undefined];
     }
-    const parsed = (variable as Variable).schema.safeParse(read);
+    const parsed = variable.schema.safeParse(read);
     if (!parsed.success) {
       problems.push({
         variable: variable.name,

@@ -26,5 +26,13 @@ export {
   type ProblemOptions,
 } from './problem.js';
 export { SchemaValidationPipe, uuidParam } from './validation.js';
-export { ROLES, describeVariables, type Role, type Variable } from './variables.js';
+export {
+  ROLES,
+  describeVariables,
+  variable,
+  wholeNumber,
+  type Role,
+  type ServiceDefaults,
+  type Variable,
+} from './variables.js';
 export { listenToEvents, migrationsOf, serviceMigrations } from './start-steps.js';

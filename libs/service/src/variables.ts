@@ -16,9 +16,18 @@ export interface Variable<T = unknown> {
   schema: z.ZodType<T, string>;
 }
 
-const variable = <T>(description: Variable<T>): Variable<T> => description;
+/** What sets a service apart when its variables are read: its usual port, and what it reads besides the variables of all. */
+export interface ServiceDefaults {
+  port: number;
+  /** By the name they have in the service's configuration. */
+  variables?: Readonly<Record<string, Variable>>;
+}
 
-const wholeNumber = (min: number, max: number) => {
+/** Declares a variable; for the type of its value. */
+export const variable = <T>(description: Variable<T>): Variable<T> => description;
+
+/** A variable that is a whole number in this range, written without sign, point or exponent. */
+export const wholeNumber = (min: number, max: number) => {
   const error = `must be a whole number from ${min} to ${max}`;
   return z
     .string()
@@ -67,8 +76,13 @@ const opsToken = z
 /** `shipping` → `SHIPPING`, `order-history` → `ORDER_HISTORY`: how the variables of one service begin. */
 export const prefixOf = (service: string): string => service.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_');
 
-/** All variables that a service reads, by the name they have in `ServiceConfig`. */
-export function variablesOf(service: string, defaults: { port: number }) {
+/** All variables that a service reads, by the name they have in its configuration. */
+export const variablesOf = (service: string, defaults: ServiceDefaults): Record<string, Variable> => ({
+  ...commonVariables(service, defaults),
+  ...defaults.variables,
+});
+
+function commonVariables(service: string, defaults: ServiceDefaults) {
   const prefix = prefixOf(service);
   return {
     port: variable({
@@ -157,5 +171,5 @@ export function variablesOf(service: string, defaults: { port: number }) {
 }
 
 /** The same as a list, for documentation and for the test that keeps `.env.example` true. */
-export const describeVariables = (service: string, defaults: { port: number }): Variable[] =>
+export const describeVariables = (service: string, defaults: ServiceDefaults): Variable[] =>
   Object.values(variablesOf(service, defaults));

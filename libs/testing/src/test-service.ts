@@ -1,6 +1,6 @@
 // A real service inside of the test: HTTP on a free port, a database and a vhost of its own, and nothing replaced.
 import { migrate } from '@app/database';
-import { createHttpApp, listenToEvents, loadConfig, serviceMigrations } from '@app/service';
+import { createHttpApp, listenToEvents, loadConfig, serviceMigrations, type ServiceDefaults } from '@app/service';
 import type { DynamicModule, Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Pool, type QueryResultRow } from 'pg';
@@ -11,8 +11,10 @@ import { createTestDatabase, type TestDatabase } from './test-database.js';
 import { createTestVhost, type TestVhost } from './test-vhost.js';
 
 export interface TestServiceOptions {
-  /** Variables of the service, such as `ROLES`. */
+  /** Values of variables, such as `ROLES`. */
   env?: Record<string, string>;
+  /** What the service reads besides the variables of all. */
+  variables?: ServiceDefaults['variables'];
   /** Makes further tables before the service starts. */
   sql?: string;
   /** A database that outlives the service; whoever made it drops it. */
@@ -60,7 +62,7 @@ export async function startTestService(
   const pool = new Pool({ connectionString: database.url, max: 4, application_name: 'test' });
   pool.on('error', () => {});
   if (options.sql) await pool.query(options.sql);
-  const app = await boot(module, service, { databaseUrl: database.url, rabbitmqUrl: vhost.url, env: options.env });
+  const app = await boot(module, service, { databaseUrl: database.url, rabbitmqUrl: vhost.url, ...options });
   const url = await app.getUrl();
   const http = httpClient(() => url);
   const ready = () => http('GET', '/health/ready');
@@ -106,11 +108,11 @@ export const NEVER = '600000';
 async function boot(
   module: Type | DynamicModule,
   service: string,
-  { databaseUrl, rabbitmqUrl, env }: { databaseUrl: string; rabbitmqUrl: string; env?: Record<string, string> },
+  { databaseUrl, rabbitmqUrl, env, variables }: TestServiceOptions & { databaseUrl: string; rabbitmqUrl: string },
 ): Promise<NestFastifyApplication> {
   const config = loadConfig(
     service,
-    { port: 0 },
+    { port: 0, variables },
     {
       [`${service.toUpperCase()}_DATABASE_URL`]: databaseUrl,
       RABBITMQ_URL: rabbitmqUrl,

@@ -2,7 +2,7 @@ import { uuidParam } from '@app/service';
 import { Controller, Get, Param } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
-import { GetCustomer } from './get-customer.handler.js';
+import { customerView, GetCustomer } from './get-customer.handler.js';
 
 @ApiTags('customers')
 @Controller('customers')
@@ -11,7 +11,7 @@ export class GetCustomerController {
 
   @Get(':userId')
   @ApiOperation({ summary: 'Read what this service knows of a user' })
-  @ApiOkResponse({ description: 'The customer.' })
+  @ApiOkResponse({ description: 'The customer.', standardSchema: customerView })
   get(@Param('userId', { schema: uuidParam }) userId: string) {
     return this.queries.execute(new GetCustomer(userId));
   }

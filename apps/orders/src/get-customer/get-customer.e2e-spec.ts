@@ -1,11 +1,11 @@
 import { UserRegistered } from '@app/contracts';
-import { eventually, startTestService, type TestService } from '@app/testing';
-import { OrdersModule } from '../orders.module.js';
+import { eventually, type TestService } from '@app/testing';
+import { startOrders } from '../orders.fixture.js';
 
 describe('GET /customers/:userId', () => {
   const userId = '0199d2c4-7b1e-7c3a-9f60-2b8f1f4f2a11';
   let orders: TestService;
-  beforeAll(async () => (orders = await startTestService(OrdersModule, 'orders')));
+  beforeAll(async () => (orders = await startOrders()));
   afterAll(() => orders?.stop());
 
   it('answers 404 until the user is known here, then shows what is known', async () => {
@@ -20,6 +20,8 @@ describe('GET /customers/:userId', () => {
       expect(answer).toMatchObject({ status: 200 });
       expect(answer.body).toEqual({
         userId,
+        status: 'active',
+        tier: 'standard',
         name: 'Alice',
         email: 'alice@example.com',
         knownSince: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),

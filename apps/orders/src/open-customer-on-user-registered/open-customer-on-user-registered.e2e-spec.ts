@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { UserRegistered } from '@app/contracts';
-import { eventually, startTestService, type TestService } from '@app/testing';
-import { OrdersModule } from '../orders.module.js';
+import { eventually, type TestService } from '@app/testing';
+import { startOrders } from '../orders.fixture.js';
 
 interface ParkedRow {
   state: string;
@@ -13,9 +13,11 @@ interface ParkedRow {
 
 describe('OpenCustomerOnUserRegistered', () => {
   let orders: TestService;
-  beforeAll(async () => (orders = await startTestService(OrdersModule, 'orders')));
+  beforeAll(async () => (orders = await startOrders()));
   afterAll(() => orders?.stop());
-  beforeEach(() => orders.database.query('truncate customers, messaging.parked_events, messaging.inbox_pages'));
+  beforeEach(() =>
+    orders.database.query('delete from customers; truncate messaging.parked_events, messaging.inbox_pages'),
+  );
 
   const registered = (userId = randomUUID(), name = 'Alice') =>
     new UserRegistered({ userId, name, email: 'alice@example.com' });

@@ -2,16 +2,34 @@ import { UserRegistered } from '@app/contracts';
 import { Database } from '@app/database';
 import type { Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
+import { sql } from 'kysely';
+import { OrderProcess } from '../order-process.js';
+import { lockOrdersOf } from '../order-rows.js';
+import { STOCK } from '../stock-rows.js';
 import type { OrdersTables } from '../tables.js';
 
+/** Also places the orders that have waited for the customer. */
 @EventsHandler(UserRegistered)
 export class OpenCustomerOnUserRegistered implements Reaction<UserRegistered> {
-  constructor(private readonly database: Database<OrdersTables>) {}
+  constructor(
+    private readonly database: Database<OrdersTables>,
+    private readonly process: OrderProcess,
+  ) {}
 
-  /** Only the customer's own row. */
-  touches = () => [];
+  touches = () => [STOCK];
 
   async handle({ userId, name, email }: UserRegistered): Promise<void> {
-    await this.database.tx.insertInto('customers').values({ user_id: userId, name, email }).execute();
+    const { tx } = this.database;
+    const customer = { status: 'active', name, email, known_since: sql<Date>`now()` } as const;
+    await tx
+      .insertInto('customers')
+      .values({ user_id: userId, ...customer })
+      .onConflict((waiting) => waiting.column('user_id').doUpdateSet(customer))
+      .execute();
+    for (const order of await lockOrdersOf(tx, userId, ['awaiting-customer'])) {
+      const shortages = await this.process.place(tx, order, 'standard');
+      if (shortages.length === 0) continue;
+      await this.process.cancel(tx, [order], `out of stock: ${shortages.map(({ sku }) => sku).join(', ')}`);
+    }
   }
 }

@@ -1,0 +1,17 @@
+// Rules of an order: awaiting-customer → awaiting-payment → confirmed | cancelled.
+import type { OrderDeadlinePassed } from '@app/contracts';
+
+export const ORDER_STATUSES = ['awaiting-customer', 'awaiting-payment', 'confirmed', 'cancelled'] as const;
+export type OrderStatus = (typeof ORDER_STATUSES)[number];
+
+/** It can still be confirmed, or cancelled. */
+export const isOpen = (status: OrderStatus): boolean => status === 'awaiting-customer' || status === 'awaiting-payment';
+
+/** Goods are promised to it. */
+export const hasReserved = (status: OrderStatus): boolean => status === 'awaiting-payment';
+
+/** Why an order with this status is cancelled when a deadline passes; `undefined`: it no longer waits for that. */
+export function overdueReason(status: OrderStatus, waitedFor: OrderDeadlinePassed['waitedFor']): string | undefined {
+  if (status !== `awaiting-${waitedFor}`) return undefined;
+  return waitedFor === 'payment' ? 'not paid in time' : 'the customer is not known';
+}
