@@ -7,5 +7,5 @@ await bootstrap({
   port: 3000,
   module: UsersModule,
   title: 'Users',
-  description: 'Accounts. Tells who registered.',
+  description: 'Accounts and membership. Tells who registered, hears of their orders.',
 });

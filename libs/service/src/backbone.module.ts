@@ -3,6 +3,7 @@ import { InboxServer, MessagingModule, Pauses, Relay, type MessagingRole } from 
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { ServiceConfig } from './config.js';
 import { HealthRegistry, type Health } from './health.js';
+import { Idempotency } from './idempotency.js';
 import { OpsModule } from './ops.module.js';
 
 /** What a service stands on: its database, its part in the exchange of events, and their health checks. */
@@ -28,6 +29,8 @@ import { OpsModule } from './ops.module.js';
     }),
     OpsModule,
   ],
+  providers: [Idempotency],
+  exports: [Idempotency],
 })
 export class BackboneModule implements OnModuleInit {
   constructor(

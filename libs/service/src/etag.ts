@@ -9,6 +9,11 @@ const HEADER = 'If-Match';
 /** The strong entity tag of a version, for the header `ETag`: `"7"`. */
 export const etagOf = (version: number): string => `"${version}"`;
 
+/** For the documentation of an answer with an `ETag`: `@ApiOkResponse({ headers: etagHeader })`. */
+export const etagHeader = {
+  ETag: { description: 'The version, for `If-Match`.', schema: { type: 'string' as const, example: etagOf(1) } },
+};
+
 /** The entity tags that a client would change; `undefined`: whatever is there. */
 export type Precondition = readonly string[] | undefined;
 

@@ -1,10 +1,10 @@
 export { BackboneModule } from './backbone.module.js';
 export { bootstrap, type ServiceOptions } from './bootstrap.js';
 export { ConfigurationError, ServiceConfig, loadConfig, type ConfigurationProblem } from './config.js';
-export { etagOf, IfMatch, parseIfMatch, requireMatch, type Precondition } from './etag.js';
+export { etagHeader, etagOf, IfMatch, parseIfMatch, requireMatch, type Precondition } from './etag.js';
 export { HealthModule, HealthRegistry, type Health, type Readiness } from './health.js';
 export { BODY_LIMIT, createHttpApp } from './http-app.js';
-export { Idempotent } from './idempotency.js';
+export { Idempotency, IdempotencyKey, type KeyedRequest } from './idempotency.js';
 export { createLogger } from './logging.js';
 export { maskSecrets } from './mask.js';
 export { MetricsModule, metricsRegistry } from './metrics.js';

@@ -1,7 +1,9 @@
-import { uuidParam } from '@app/service';
-import { Controller, Get, Param } from '@nestjs/common';
+import { etagHeader, etagOf, uuidParam } from '@app/service';
+import { Controller, Get, Param, Res } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
+import type { FastifyReply } from 'fastify';
+import { userView } from '../user-rows.js';
 import { GetUser } from './get-user.handler.js';
 
 @ApiTags('users')
@@ -11,8 +13,10 @@ export class GetUserController {
 
   @Get(':id')
   @ApiOperation({ summary: 'Read a user' })
-  @ApiOkResponse({ description: 'The user.' })
-  get(@Param('id', { schema: uuidParam }) id: string) {
-    return this.queries.execute(new GetUser(id));
+  @ApiOkResponse({ description: 'The user.', headers: etagHeader, standardSchema: userView })
+  async get(@Param('id', { schema: uuidParam }) id: string, @Res({ passthrough: true }) reply: FastifyReply) {
+    const user = await this.queries.execute(new GetUser(id));
+    reply.header('etag', etagOf(user.version));
+    return user;
   }
 }

@@ -14,9 +14,18 @@ describe('GET /users/:id', () => {
   it('shows the user as registered', async () => {
     const before = Date.now();
     const id = await register('Alice', 'Alice@Example.com');
-    const { status, body } = await users.http('GET', `/users/${id}`);
+    const { status, headers, body } = await users.http('GET', `/users/${id}`);
     expect(status).toBe(200);
-    expect(body).toEqual({ id, name: 'Alice', email: 'Alice@Example.com', registeredAt: expect.any(String) });
+    expect(headers.get('etag')).toBe('"1"');
+    expect(body).toEqual({
+      id,
+      name: 'Alice',
+      email: 'Alice@Example.com',
+      status: 'active',
+      membership: { points: 0, tier: 'standard' },
+      version: 1,
+      registeredAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+    });
     const registeredAt = Date.parse((body as { registeredAt: string }).registeredAt);
     expect(registeredAt).toBeGreaterThan(before - 5_000);
     expect(registeredAt).toBeLessThan(Date.now() + 5_000);

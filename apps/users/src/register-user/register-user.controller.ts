@@ -1,31 +1,40 @@
+import { Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
 import { Body, Controller, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
 import type { FastifyReply } from 'fastify';
-import { z } from 'zod';
+import type { z } from 'zod';
+import { userView } from '../user-rows.js';
+import { profile } from '../user.js';
 import { RegisterUser } from './register-user.handler.js';
 
-export const registration = z
-  .strictObject({
-    name: z.string().trim().min(1).max(200).meta({ example: 'Alice' }),
-    email: z.email().max(254).meta({ example: 'alice@example.com' }),
-  })
-  .meta({ id: 'Registration' });
+const registration = profile.meta({ id: 'Registration' });
+const registered = userView.pick({ id: true, name: true, email: true }).meta({ id: 'RegisteredUser' });
 
 @ApiTags('users')
 @Controller('users')
 export class RegisterUserController {
-  constructor(private readonly commands: CommandBus) {}
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly idempotency: Idempotency,
+  ) {}
 
   @Post()
   @ApiOperation({ summary: 'Register a user' })
-  @ApiCreatedResponse({ description: 'Registered; `users.user.registered.v1` is recorded with it.' })
-  async register(
+  @ApiCreatedResponse({
+    description: 'Registered; `users.user.registered.v1` is recorded with it.',
+    headers: { Location: { description: 'Where the user is.', schema: { type: 'string', example: '/users/…' } } },
+    standardSchema: registered,
+  })
+  register(
     @Body({ schema: registration }) { name, email }: z.infer<typeof registration>,
+    @IdempotencyKey() key: KeyedRequest | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const id = await this.commands.execute(new RegisterUser(name, email));
-    reply.header('location', `/users/${id}`);
-    return { id, name, email };
+    return this.idempotency.once(key, reply, async () => {
+      const id = await this.commands.execute(new RegisterUser(name, email));
+      reply.header('location', `/users/${id}`);
+      return { id, name, email };
+    });
   }
 }

@@ -10,7 +10,11 @@ describe('POST /users', () => {
   let users: TestService;
   beforeAll(async () => (users = await startTestService(UsersModule, 'users')));
   afterAll(() => users?.stop());
-  beforeEach(() => users.database.query('truncate users, messaging.events, messaging.outbox, messaging.streams'));
+  beforeEach(() =>
+    users.database.query(
+      'truncate users, notifications, messaging.events, messaging.outbox, messaging.streams, http.idempotency_keys',
+    ),
+  );
 
   const register = async (body: unknown, headers?: Record<string, string>) =>
     (await users.http('POST', '/users', body, headers)) as Answer & { headers: Headers };
@@ -87,6 +91,53 @@ describe('POST /users', () => {
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(racers - 1);
     expect(await users.rows('select id from users')).toEqual([{ id: winners[0]!.body.id }]);
     expect(await users.sentBy()).toMatchObject([{ subject: winners[0]!.body.id, sequence: 1 }]);
+  });
+
+  describe('with an Idempotency-Key', () => {
+    const alice = { name: 'Alice', email: 'alice@example.com' };
+    const key = { 'idempotency-key': 'a3f1' };
+    const location = ({ headers }: { headers: Headers }) => headers.get('location');
+
+    it('registers once, however often it is asked', async () => {
+      const first = await register(alice, key);
+      const again = await register(alice, key);
+      expect([again.status, again.body, location(again)]).toEqual([201, first.body, location(first)]);
+      expect(await register(alice)).toMatchObject({ status: 409 });
+      expect(await users.sentBy()).toHaveLength(1);
+      const together = 'select from users u join http.idempotency_keys k on k.xmin = u.xmin';
+      expect(await users.rows(together)).toHaveLength(1);
+    });
+
+    it('refuses another registration', async () => {
+      await register(alice, key);
+      expect(await register({ ...alice, name: 'Bob' }, key)).toMatchObject({ status: 422 });
+      expect(await users.sentBy()).toHaveLength(1);
+    });
+
+    it('stores no refusal: what is wrong may be put right', async () => {
+      await register(alice);
+      expect(await register(alice, key)).toMatchObject({ status: 409, body: { errors: [{ pointer: '#/email' }] } });
+      expect(await register({ ...alice, email: 'alice2@example.com' }, key)).toMatchObject({ status: 201 });
+    });
+
+    it('never registers two users, however many requests race', async () => {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => register(alice, key)));
+      const statuses = new Set(answers.map(({ status }) => status));
+      expect([...statuses].filter((status) => ![201, 409].includes(status))).toEqual([]);
+      const ids = answers.filter(({ status }) => status === 201).map(({ body }) => body.id);
+      expect(new Set(ids).size).toBe(1);
+      expect(await users.rows('select id from users')).toEqual([{ id: ids[0] }]);
+      expect(await users.sentBy()).toHaveLength(1);
+    });
+  });
+
+  it('does what its example in the documentation shows', async () => {
+    const { body } = await users.http('GET', '/openapi.json');
+    const { Registration } = (body as { components: { schemas: Record<string, { properties: object }> } }).components
+      .schemas;
+    const fields = Object.entries(Registration!.properties) as [string, { example: string }][];
+    const example = Object.fromEntries(fields.map(([field, { example }]) => [field, example]));
+    expect(await register(example)).toMatchObject({ status: 201, body: example });
   });
 
   const name = 'Alice';
