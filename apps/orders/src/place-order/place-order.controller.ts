@@ -1,5 +1,5 @@
 import { sku } from '@app/contracts';
-import { Idempotent } from '@app/service';
+import { Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
 import { Body, Controller, HttpCode, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiAcceptedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -24,20 +24,29 @@ export const orderRequest = z
 @ApiTags('orders')
 @Controller('orders')
 export class PlaceOrderController {
-  constructor(private readonly commands: CommandBus) {}
+  constructor(
+    private readonly commands: CommandBus,
+    private readonly idempotency: Idempotency,
+  ) {}
 
   @Post()
   @HttpCode(202)
-  @Idempotent()
   @ApiOperation({ summary: 'Order; stock is reserved and the payment asked for as soon as the customer is known here' })
-  @ApiAcceptedResponse({ description: 'Taken in; `Location` tells what becomes of it.', standardSchema: orderView })
-  async place(
+  @ApiAcceptedResponse({
+    description: 'Taken in.',
+    headers: { Location: { description: 'What becomes of it.', schema: { type: 'string', example: '/orders/…' } } },
+    standardSchema: orderView,
+  })
+  place(
     @Body({ schema: orderRequest }) { userId, lines }: z.infer<typeof orderRequest>,
+    @IdempotencyKey() key: KeyedRequest | undefined,
     @Res({ passthrough: true }) reply: FastifyReply,
   ) {
-    const order = await this.commands.execute(new PlaceOrder(userId, lines));
-    void reply.header('location', `/orders/${order.id}`);
-    return order;
+    return this.idempotency.once(key, reply, async () => {
+      const order = await this.commands.execute(new PlaceOrder(userId, lines));
+      void reply.header('location', `/orders/${order.id}`);
+      return order;
+    });
   }
 }
 
