@@ -1,5 +1,5 @@
 import { sku as skuParam } from '@app/contracts';
-import { etagOf } from '@app/service';
+import { etagHeader, etagOf } from '@app/service';
 import { Controller, Get, Param, Res } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -14,7 +14,7 @@ export class GetProductController {
 
   @Get(':sku')
   @ApiOperation({ summary: 'Read a product and how much of it there is' })
-  @ApiOkResponse({ description: 'The product.', standardSchema: productView })
+  @ApiOkResponse({ description: 'The product.', headers: etagHeader, standardSchema: productView })
   async get(
     @Param('sku', { schema: skuParam.meta({ example: 'teapot' }) }) sku: string,
     @Res({ passthrough: true }) reply: FastifyReply,

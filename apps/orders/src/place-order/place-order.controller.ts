@@ -32,7 +32,11 @@ export class PlaceOrderController {
   @Post()
   @HttpCode(202)
   @ApiOperation({ summary: 'Order; stock is reserved and the payment asked for as soon as the customer is known here' })
-  @ApiAcceptedResponse({ description: 'Taken in; `Location` tells what becomes of it.', standardSchema: orderView })
+  @ApiAcceptedResponse({
+    description: 'Taken in.',
+    headers: { Location: { description: 'What becomes of it.', schema: { type: 'string', example: '/orders/…' } } },
+    standardSchema: orderView,
+  })
   place(
     @Body({ schema: orderRequest }) { userId, lines }: z.infer<typeof orderRequest>,
     @IdempotencyKey() key: KeyedRequest | undefined,
@@ -40,7 +44,7 @@ export class PlaceOrderController {
   ) {
     return this.idempotency.once(key, reply, async () => {
       const order = await this.commands.execute(new PlaceOrder(userId, lines));
-      reply.header('location', `/orders/${order.id}`);
+      void reply.header('location', `/orders/${order.id}`);
       return order;
     });
   }

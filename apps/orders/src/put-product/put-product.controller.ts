@@ -1,5 +1,5 @@
 import { currency, sku as skuParam } from '@app/contracts';
-import { etagOf } from '@app/service';
+import { etagHeader, etagOf } from '@app/service';
 import { Body, Controller, Param, Put, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -28,8 +28,12 @@ export class PutProductController {
 
   @Put(':sku')
   @ApiOperation({ summary: 'Offer a product, or change the offer; orders keep the price they were quoted' })
-  @ApiCreatedResponse({ description: 'A new product; there is nothing of it in stock.', standardSchema: productView })
-  @ApiOkResponse({ description: 'Changed.', standardSchema: productView })
+  @ApiCreatedResponse({
+    description: 'A new product; there is nothing of it in stock.',
+    headers: etagHeader,
+    standardSchema: productView,
+  })
+  @ApiOkResponse({ description: 'Changed.', headers: etagHeader, standardSchema: productView })
   async put(
     @Param('sku', { schema: skuParam.meta({ example: 'teapot' }) }) sku: string,
     @Body({ schema: offer }) { name, priceMinor, currency }: z.infer<typeof offer>,

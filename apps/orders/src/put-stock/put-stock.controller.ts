@@ -1,5 +1,5 @@
 import { sku as skuParam } from '@app/contracts';
-import { etagOf, IfMatch, type Precondition } from '@app/service';
+import { etagHeader, etagOf, IfMatch, type Precondition } from '@app/service';
 import { Body, Controller, Param, Put, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -21,7 +21,7 @@ export class PutStockController {
 
   @Put(':sku/stock')
   @ApiOperation({ summary: 'Say how much of a product there is' })
-  @ApiOkResponse({ description: 'The product.', standardSchema: productView })
+  @ApiOkResponse({ description: 'The product.', headers: etagHeader, standardSchema: productView })
   async put(
     @Param('sku', { schema: skuParam.meta({ example: 'teapot' }) }) sku: string,
     @Body({ schema: count }) { onHand }: z.infer<typeof count>,
