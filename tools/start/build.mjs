@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { run } from '../infrastructure/commands.mjs';
-import { entryOf } from './services.mjs';
+import { entryOf, folderOf } from './services.mjs';
 
 /** @typedef {import('./services.mjs').Service} Service */
 
@@ -37,9 +37,10 @@ export async function build(service) {
 }
 
 /** @param {Service} service the app's own sources, those of all libraries, and what says how to build them */
-function hashOfSources({ name }) {
-  const configuration = ['package-lock.json', 'tsconfig.json', 'nest-cli.json', `apps/${name}/tsconfig.app.json`];
-  const files = [...configuration, ...sourcesIn(`apps/${name}`), ...sourcesIn('libs')];
+function hashOfSources(service) {
+  const folder = folderOf(service);
+  const configuration = ['package-lock.json', 'tsconfig.json', 'nest-cli.json', `${folder}/tsconfig.app.json`];
+  const files = [...configuration, ...sourcesIn(folder), ...sourcesIn('libs')];
   const hash = createHash('sha256');
   for (const file of files)
     hash

@@ -1,22 +1,39 @@
 import { randomBytes } from 'node:crypto';
+import { Failure } from '../infrastructure/failure.mjs';
 
 /**
  * What `npm start` runs. To add a service, add a line; it gets <PREFIX>_PORT, <PREFIX>_DATABASE_URL and RABBITMQ_URL, and must
  * answer GET /health/ready once it can work.
  * @typedef {object} Service
- * @property {string} name of the folder under apps/
+ * @property {string} name
+ * @property {string} [folder] of its sources; default: apps/<name>
  * @property {string} prefix of its variables
  * @property {number} port unless the environment or an option says otherwise
  * @property {string} [database] that it has for itself
  * @property {string} [entry] a program that needs no build, instead of apps/<name>
  */
 
+/** Started by `WITH=shipping npm start`. @type {readonly Service[]} */
+export const examples = [
+  { name: 'shipping', prefix: 'SHIPPING', port: 3003, database: 'shipping', folder: 'examples/shipping' },
+];
+const wanted = (process.env.WITH ?? '').split(',').filter(Boolean);
+
 /** @type {readonly Service[]} */
 export const services = [
   { name: 'users', prefix: 'USERS', port: 3000, database: 'users' },
   { name: 'orders', prefix: 'ORDERS', port: 3001, database: 'orders' },
   { name: 'payment-provider', prefix: 'PAYMENT_PROVIDER', port: 3002, entry: 'tools/payment-provider/main.mjs' },
+  ...wanted.map(exampleNamed),
 ];
+
+/** @param {string} wanted */
+function exampleNamed(wanted) {
+  const example = examples.find(({ name }) => name === wanted);
+  if (example) return example;
+  const names = examples.map(({ name }) => name).join(', ');
+  throw new Failure(`WITH names "${wanted}", and there is no such example.`, `There is: ${names}`);
+}
 
 /**
  * Where a service answers that listens on this address.
@@ -43,7 +60,10 @@ export const acquaintances = (ports) => ({
 export const nameWidth = Math.max(...services.map(({ name }) => name.length));
 
 /** @param {Service} service */
-export const entryOf = ({ name, entry }) => entry ?? `dist/apps/${name}/apps/${name}/src/main.js`;
+export const folderOf = ({ name, folder }) => folder ?? `apps/${name}`;
+
+/** @param {Service} service */
+export const entryOf = (service) => service.entry ?? `dist/apps/${service.name}/${folderOf(service)}/src/main.js`;
 
 /** The services with a database of their own, and the variable that holds its address. */
 export const databases = services.flatMap(({ prefix, database }) =>

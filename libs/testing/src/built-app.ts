@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { Client } from 'pg';
 import { build, isBuilt } from '../../../tools/start/build.mjs';
-import { entryOf, services } from '../../../tools/start/services.mjs';
+import { entryOf, examples, services } from '../../../tools/start/services.mjs';
 import { projectDir, variable } from './environment.js';
 
 /**
@@ -9,7 +9,7 @@ import { projectDir, variable } from './environment.js';
  * @returns its path
  */
 export async function builtApp(name: string): Promise<string> {
-  const service = services.find((candidate) => candidate.name === name);
+  const service = [...services, ...examples].find((candidate) => candidate.name === name);
   if (!service) throw new Error(`no service "${name}" in tools/start/services.mjs`);
   if (!isBuilt(service)) {
     const client = new Client({ connectionString: variable('TEST_POSTGRES_URL') });

@@ -1,6 +1,6 @@
 // A real service inside of the test: HTTP on a free port, a database and a vhost of its own, and nothing replaced.
 import { migrate } from '@app/database';
-import { createHttpApp, listenToEvents, loadConfig, serviceMigrations, type ServiceDefaults } from '@app/service';
+import { createHttpApp, listenToEvents, loadConfig, migrationsOf, type ServiceDefaults } from '@app/service';
 import type { DynamicModule, Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Pool, type QueryResultRow } from 'pg';
@@ -44,8 +44,8 @@ export interface TestService extends Omit<Courier, 'close'> {
 }
 
 /** The service's database, migrated, for a test that needs it before or after the service. */
-export const createServiceDatabase = (service: string): Promise<TestDatabase> =>
-  createTestDatabase(service, (url) => migrate(url, serviceMigrations(service)));
+export const createServiceDatabase = (service: string, folder = `apps/${service}`): Promise<TestDatabase> =>
+  createTestDatabase(service, (url) => migrate(url, migrationsOf(folder)));
 
 /** Starts the service that `module` is, named `service`, as `bootstrap` does, and waits until it is connected. */
 export async function startTestService(
