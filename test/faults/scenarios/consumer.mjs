@@ -29,7 +29,6 @@ export const consumerScenarios = [
     what: 'The consumer is killed with SIGKILL five times while it works off the load.',
     notice: 'Effects arrive a second or two later; commands are answered as always.',
     target: 30,
-    short: true,
     async run(trial) {
       for (const share of [0.1, 0.3, 0.5, 0.7, 0.9]) {
         await trial.load.reached(share);
