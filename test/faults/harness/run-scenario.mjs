@@ -10,6 +10,8 @@ import { Trial } from './trial.mjs';
 
 /** Beyond the target: a run that is late is told from one that never ends. */
 const PATIENCE_SECONDS = 60;
+/** No scenario takes half as long; one that waits for what will never come must not stop the others. */
+const LONGEST_SECONDS = 400;
 
 /**
  * @param {Scenario} scenario
@@ -27,7 +29,7 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     await trial.setUp();
     if (!scenario.load?.manual) trial.load.start();
     onPhase('under load');
-    await scenario.run(trial);
+    await withDeadline(scenario.run(trial), LONGEST_SECONDS * trial.patience, 'the scenario to come to its end');
     if (trial.healedAt === undefined) trial.healed();
     const recovered = recovery(trial);
     onPhase('recovers');

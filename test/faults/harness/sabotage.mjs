@@ -1,4 +1,6 @@
 // Runs scenarios with one guard switched off each: red is right.
+import { describe } from '../../../tools/infrastructure/failure.mjs';
+import { isStopping } from '../../../tools/start/shutdown.mjs';
 import { colour, print, step } from '../../../tools/start/steps.mjs';
 import { scenarios } from '../scenarios/index.mjs';
 import { runScenario } from './run-scenario.mjs';
@@ -24,9 +26,9 @@ export async function runSabotages(pool, options, selection) {
         result(await notice(pool, options, one));
       });
     } catch (error) {
-      if (!(error instanceof NotNoticedError)) throw error;
+      if (isStopping()) break;
       failed.push(one.guard);
-      print(`${colour('red', '✗')} ${label}: ${error.message}`);
+      print(`${colour('red', '✗')} ${label}: ${error instanceof NotNoticedError ? error.message : describe(error)}`);
     }
   }
   return failed;

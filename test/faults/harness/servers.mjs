@@ -80,7 +80,7 @@ export class Servers {
 
   /** One statement as superuser, on a connection of its own. @param {string} sql @param {unknown[]} [values] */
   async asSuperuser(sql, values = []) {
-    const client = new pg.Client({ connectionString: this.postgres.url, connectionTimeoutMillis: 5_000 });
+    const client = new pg.Client({ connectionString: this.postgres.url, connectionTimeoutMillis: 30_000 });
     client.on('error', () => {});
     await client.connect();
     try {

@@ -9,7 +9,7 @@ const CHECKER = 'checker';
  * @param {string} url
  */
 function look(url) {
-  const options = { connectionString: url, max: 2, application_name: CHECKER, connectionTimeoutMillis: 5_000 };
+  const options = { connectionString: url, max: 2, application_name: CHECKER, connectionTimeoutMillis: 30_000 };
   const pool = new pg.Pool(options);
   pool.on('error', () => {});
   return pool;
