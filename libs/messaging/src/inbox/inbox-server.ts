@@ -3,7 +3,7 @@ import { contracts } from '@app/contracts';
 import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
-import { BOOKS_INTERVAL_MS } from '../books/replay-server.js';
+import { BOOKS_INTERVAL_MS, KEPT } from '../books/replay-server.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { Pauses } from '../operations/pauses.js';
 import { atMost } from '../rabbitmq/backoff.js';
@@ -61,7 +61,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       query_timeout: WORKER_STATEMENT_MS + 500,
       idle_in_transaction_session_timeout: WORKER_STATEMENT_MS + 10_000,
     });
-    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2 });
+    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2, ...KEPT });
     const publisher = new Publisher(rabbitmqUrls, service, 'requests');
     const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
     const shared = {
