@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentContext, runInContext, sabotaged } from '@app/context';
 import { Kysely, PostgresDialect } from 'kysely';
-import { Pool, type PoolClient, type PoolConfig } from 'pg';
+import type { Pool, PoolClient, PoolConfig } from 'pg';
 import { isAftermath, isDatabaseUnavailable, isSerializationFailure } from './errors.js';
+import { closePool, openPool } from './pool.js';
 import { Transaction } from './transaction.js';
 
 /** Where the database is and how many connections may be open. */
@@ -90,8 +91,9 @@ export class Database<Schema = unknown> {
     await this.#pool.query('select 1');
   }
 
-  async close(): Promise<void> {
-    await this.#pool.end();
+  /** Ends its connections; what is still in use then is cut off and rolled back. */
+  close(): Promise<void> {
+    return closePool(this.#pool);
   }
 
   async #join<Result>(tx: Transaction<Schema>, work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
@@ -107,15 +109,6 @@ export class Database<Schema = unknown> {
     const client = await this.#pool.connect();
     return runTransaction(client, new Transaction<Schema>(client), work);
   }
-}
-
-/** A pool whose connections may break without taking the process down, idle or in use. */
-export function openPool(config: PoolConfig): Pool {
-  const pool = new Pool(config);
-  pool.on('error', () => {}); // an idle connection died; the pool has already dropped it
-  // One that is in use has no listener of the pool's: without this one, the end of its backend is an uncaught exception.
-  pool.on('connect', (client) => client.on('error', () => {}));
-  return pool;
 }
 
 /**

@@ -1,11 +1,4 @@
-export {
-  connectionSettings,
-  Database,
-  openPool,
-  RolledBackError,
-  runTransaction,
-  type DatabaseOptions,
-} from './database.js';
+export { connectionSettings, Database, RolledBackError, runTransaction, type DatabaseOptions } from './database.js';
 export { DatabaseModule } from './database.module.js';
 export {
   isAftermath,
@@ -15,4 +8,5 @@ export {
   isUniqueViolation,
 } from './errors.js';
 export { migrate, projectFolder, type MigrationSet } from './migrate.js';
+export { closePool, hangUp, openPool } from './pool.js';
 export { Transaction, TransactionClosedError, type OpenTransaction } from './transaction.js';

@@ -77,8 +77,7 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
 
   // After the last request: its event may still go out, and is in the outbox in any case.
   async onApplicationShutdown(): Promise<void> {
-    await this.relay.stop();
-    await this.pauses.stop();
+    await Promise.all([this.relay.stop(), this.pauses.stop()]);
   }
 }
 

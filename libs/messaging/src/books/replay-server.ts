@@ -1,6 +1,6 @@
 // The owner's answers: its books, and events that a subscriber misses, straight to the queue that asks.
 // Keeps no state: a request that is lost or half answered is simply asked again.
-import { connectionSettings, openPool } from '@app/database';
+import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Pool } from 'pg';
@@ -8,7 +8,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, type LogRow } from '../cloud-event.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { wireBatches } from '../outbox/wire-batches.js';
-import { pause } from '../rabbitmq/backoff.js';
+import { atMost, pause } from '../rabbitmq/backoff.js';
 import { BrokerLink } from '../rabbitmq/broker-link.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { declareReplay } from '../rabbitmq/topology.js';
@@ -35,7 +35,14 @@ const CHUNK_POSITIONS = 5_000;
 const READ_POSITIONS = 500;
 /** Counting a page may take this long: it holds many events if nobody closed it for a while. */
 const COUNT_MS = 300_000;
+/** An answer that is being given when the process is to end has this long. */
+const FINISH_MS = 1_000;
 export const BOOKS_INTERVAL_MS = 15_000;
+/**
+ * For what happens at every look: longer than the time between two. On a new connection the statements of one look cost
+ * 10–80 ms of planning each on a busy machine, on one that knows the catalog less than 1 ms.
+ */
+export const KEPT = { idleTimeoutMillis: 60_000 };
 
 // Streams with an event that the broker refuses are held: it would close this channel too.
 const HELD = `
@@ -90,9 +97,11 @@ export class ReplayServer {
 
   constructor(@Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions) {
     const { databaseUrl: url, service, rabbitmqUrls: urls } = options;
-    this.#pool = openPool({ ...connectionSettings({ url, applicationName: `${service} replay` }), max: 2 });
+    const settings = { ...connectionSettings({ url, applicationName: `${service} replay` }), ...KEPT };
+    this.#pool = openPool({ ...settings, max: 2 });
     this.#keeperPool = openPool({
-      ...connectionSettings({ url, applicationName: `${service} books keeper` }),
+      ...settings,
+      application_name: `${service} books keeper`,
       max: 1,
       statement_timeout: COUNT_MS,
       query_timeout: COUNT_MS + 1_000,
@@ -116,9 +125,11 @@ export class ReplayServer {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#link.stop();
-    await Promise.all([this.#serving, this.#keeping]);
-    await this.#publisher.link.stop();
-    await Promise.all([this.#pool.end(), this.#keeperPool.end()]);
+    const finished = Promise.all([this.#serving, this.#keeping]);
+    await atMost(FINISH_MS, finished);
+    await this.#publisher.link.stop(); // an answer that nobody confirms is given up, and asked for again
+    await Promise.all([closePool(this.#pool), closePool(this.#keeperPool)]);
+    await finished;
   }
 
   async #keepPages(): Promise<void> {

@@ -1,14 +1,15 @@
 // Nest's transport for events: gathers the @EventPattern methods and gives each of the service's inboxes its own.
 import { contracts } from '@app/contracts';
-import { connectionSettings, openPool } from '@app/database';
+import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
-import { BOOKS_INTERVAL_MS } from '../books/replay-server.js';
+import { BOOKS_INTERVAL_MS, KEPT } from '../books/replay-server.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { Pauses } from '../operations/pauses.js';
+import { atMost } from '../rabbitmq/backoff.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { AwaitedEventBus } from './awaited-event-bus.js';
-import { Inbox } from './inbox.js';
+import { FINISH_MS, Inbox } from './inbox.js';
 import { STREAMS } from './parked-worker.js';
 import { watchEventLoop } from './watchdog.js';
 
@@ -60,7 +61,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       query_timeout: WORKER_STATEMENT_MS + 500,
       idle_in_transaction_session_timeout: WORKER_STATEMENT_MS + 10_000,
     });
-    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2 });
+    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2, ...KEPT });
     const publisher = new Publisher(rabbitmqUrls, service, 'requests');
     const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
     const shared = {
@@ -83,9 +84,15 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       if (roles.has('workers')) inbox.startWorkers();
     }
     this.#stop = async () => {
-      await Promise.all(this.#inboxes.map((inbox) => inbox.stop()));
-      await publisher.link.stop();
-      await Promise.all([pool.end(), workerPool.end(), booksPool.end(), unwatch()]);
+      const finished = Promise.all(this.#inboxes.map((inbox) => inbox.stop()));
+      await atMost(FINISH_MS + 500, finished);
+      // Whoever still waits waits for a database that is silent.
+      await Promise.all([
+        publisher.link.stop(),
+        unwatch(),
+        ...[pool, workerPool, booksPool].map((it) => closePool(it)),
+      ]);
+      await finished;
     };
     callback();
   }

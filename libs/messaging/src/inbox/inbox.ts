@@ -9,7 +9,7 @@ import { Books } from '../books/books.js';
 import { Holds } from '../books/holds.js';
 import { failpoint } from '../failpoints.js';
 import { inboxNamesOf } from '../options.js';
-import { backOff, pause } from '../rabbitmq/backoff.js';
+import { atMost, backOff, pause } from '../rabbitmq/backoff.js';
 import { BrokerLink } from '../rabbitmq/broker-link.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
 import { declareInbox } from '../rabbitmq/topology.js';
@@ -34,7 +34,7 @@ const TARGET_BATCH_MS = 100;
 /** How long a batch takes is not known yet; from one to the next it at most doubles. */
 const FIRST_BATCH = 16;
 /** What is being applied when the process is to end has this long. */
-const FINISH_MS = 5_000;
+export const FINISH_MS = 3_500;
 /** A live reaction that takes longer is parked and run by the workers, so that it cannot hold up the others. */
 const LIVE_LIMIT_MS = 2_000;
 
@@ -139,12 +139,13 @@ export class Inbox {
     this.#stopping.abort();
     this.options.pauses.off('paused', this.#onPaused);
     this.#buffer = [];
-    const { channel, tags = [] } = this.#tags ?? {};
-    await Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
     const timer = setTimeout(() => this.#deadline.abort(), FINISH_MS);
-    await Promise.all([this.#working, this.#worker.stop(), this.#watching]);
+    const { channel, tags = [] } = this.#tags ?? {};
+    const cancelled = Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
+    await Promise.all([atMost(1_000, cancelled), this.#working, this.#worker.stop()]);
     clearTimeout(timer);
     await this.#link.stop();
+    await atMost(500, this.#watching); // it may wait for an answer that never comes
   }
 
   async #consume(channel: Channel): Promise<void> {

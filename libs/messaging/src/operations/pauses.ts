@@ -57,8 +57,7 @@ export class Pauses extends EventEmitter<{ paused: [string]; resumed: [string] }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#running;
-    await this.database.close();
+    await Promise.all([this.#running, this.database.close()]);
   }
 
   /** Looks at once. One look at a time, so that an older answer never replaces a newer one. */

@@ -1,7 +1,7 @@
 // Makes one relay per database the active one: a session advisory lock on a connection of its own.
 // If its process dies, Postgres frees the lock at once; if it hangs, after 10 s without a ping.
 import { sabotaged } from '@app/context';
-import { connectionSettings } from '@app/database';
+import { connectionSettings, hangUp } from '@app/database';
 import { Client } from 'pg';
 import { atMost } from '../rabbitmq/backoff.js';
 
@@ -88,9 +88,4 @@ export class RelayLock {
       throw error;
     }
   }
-}
-
-/** `end()` waits for ever for a peer that is silent. */
-function hangUp(client: Client): void {
-  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }

@@ -1,6 +1,6 @@
 // Publishes what is in the outbox, in order, and removes what the broker has confirmed.
 // A crash anywhere leaves the row: it is published again, and the inbox drops the duplicate.
-import { connectionSettings, openPool } from '@app/database';
+import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { failpoint } from '../failpoints.js';
@@ -90,9 +90,10 @@ export class Relay {
     this.wake();
     await atMost(FLUSH_MS + 500, this.#running);
     await this.#sender.link.stop(); // whoever waits for the broker hears of it
+    await atMost(FLUSH_MS, this.#window.settled());
+    await closePool(this.#pool); // and whoever waits for the database
     await this.#running;
     await this.#window.settled();
-    await atMost(1_000, this.#pool.end()); // `end` waits for ever for a database that is silent
   }
 
   async #run(): Promise<void> {

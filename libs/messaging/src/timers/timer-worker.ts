@@ -3,6 +3,7 @@
 import { runInContext } from '@app/context';
 import { findContract, InvalidEventError } from '@app/contracts';
 import {
+  closePool,
   connectionSettings,
   isContention,
   isDatabaseUnavailable,
@@ -29,6 +30,8 @@ const BUSY_MS = 50;
 const TOO_LATE_MS = 2_000;
 /** Looked around at most, in one round. */
 const MAX_BUSY = 1_000;
+/** What is being fired when the process is to end has this long. */
+const FINISH_MS = 2_000;
 /** Another version of the service may be able to record what this one cannot. */
 const TRY_FAILED_EVERY_MS = 300_000;
 
@@ -70,8 +73,9 @@ export class TimerWorker {
   async #stop(): Promise<void> {
     this.#stopping.abort();
     this.#resting.abort();
+    await atMost(FINISH_MS, this.#running);
+    await closePool(this.#pool);
     await this.#running;
-    await atMost(1_000, this.#pool.end()); // `end` waits for ever for a database that is silent
   }
 
   /** This process has set a timer that is due in `ms`. */
