@@ -1,11 +1,11 @@
 // One stream is one writer and one order. How close that comes to one client that does nothing else, one statement after
 // the other.
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 import { System } from '../harness/system.mjs';
 import { drainOurs, WARM_UP } from './drain.mjs';
 
 /** @typedef {import('../harness/measure.mjs').Context} Context */
+/** @typedef {import('pg').Client} Client */
 
 /** 64 commands at a time, all of one aggregate; relayed and applied meanwhile. @param {Context} context @param {{ seconds: number }} options */
 export const hotCommands = (context, { seconds }) =>
@@ -36,7 +36,7 @@ with stream as (
   on conflict (epoch, aggregate, subject) do update set last_sequence = t.last_sequence + 1 returning last_sequence),
 event as (
   insert into messaging.events (id, type, epoch, aggregate, subject, sequence, page, correlation_id, data)
-  select $3, 'maker.item.changed.v1', $1, 'maker.item', $2, last_sequence, 1, $3::text, $4 from stream returning position)
+  select $3, 'maker.item.changed.v1', $1, 'maker.item', $2, last_sequence, 1, ($3::uuid)::text, $4 from stream returning position)
 insert into messaging.outbox (position, bytes) select position, 2300 from event returning position`;
 const DELETE = 'delete from messaging.outbox where position = $1';
 const GATE = `
@@ -51,36 +51,42 @@ const ENTRY = 'insert into entries (item_id, version, amount, note) values ($1, 
  * @param {Context} context
  * @param {{ seconds: number, reactionAlone: boolean }} options
  */
-export async function oneClient({ servers, tell }, { seconds, reactionAlone }) {
-  const name = servers.name('client');
-  const client = new pg.Client({ connectionString: await servers.createDatabase(name) });
-  await client.connect();
-  tell(`works for ${seconds} s`);
+export const oneClient = ({ servers, tell }, { seconds, reactionAlone }) =>
+  servers.withClients(1, async ([client]) => {
+    tell(`works for ${seconds} s`);
+    const write = await writer(/** @type {Client} */ (client));
+    const started = performance.now();
+    let version = 0;
+    while (performance.now() - started < seconds * 1_000) {
+      version += 1;
+      const id = randomUUID();
+      if (!reactionAlone) await write.command(version, id);
+      await write.reaction(version, id);
+    }
+    return { rate: version / ((performance.now() - started) / 1_000) };
+  });
+
+/** @param {Client} client */
+async function writer(client) {
   const { epoch } = (await client.query('select epoch from messaging.log')).rows[0];
   const item = randomUUID();
   const note = 'x'.repeat(80);
-  const ask = (/** @type {string} */ statement, /** @type {string} */ text, /** @type {unknown[]} */ values) =>
-    client.query({ name: statement, text, values });
-  let version = 0;
-  const started = performance.now();
-  while (performance.now() - started < seconds * 1_000) {
-    version += 1;
-    const id = randomUUID();
-    if (!reactionAlone) {
+  const ask = (/** @type {string} */ name, /** @type {string} */ text, /** @type {unknown[]} */ values) =>
+    client.query({ name, text, values });
+  return {
+    command: async (/** @type {number} */ version, /** @type {string} */ id) => {
       await client.query('begin');
       await ask('item', ITEM, [item, version, note]);
       const data = JSON.stringify({ itemId: item, version, bucket: 0, amount: 1, note });
       const { rows } = await ask('record', RECORD, [epoch, item, id, data]);
       await client.query('commit');
       await ask('delete', DELETE, [rows[0].position]);
-    }
-    await client.query('begin');
-    await ask('gate', GATE, [epoch, item, id]);
-    await ask('entry', ENTRY, [item, version, note]);
-    await client.query('commit');
-  }
-  const rate = version / ((performance.now() - started) / 1_000);
-  await client.end();
-  await servers.dropDatabase(name);
-  return { rate };
+    },
+    reaction: async (/** @type {number} */ version, /** @type {string} */ id) => {
+      await client.query('begin');
+      await ask('gate', GATE, [epoch, item, id]);
+      await ask('entry', ENTRY, [item, version, note]);
+      await client.query('commit');
+    },
+  };
 }

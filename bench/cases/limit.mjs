@@ -1,9 +1,9 @@
 // The limit: Postgres alone, writing the rows that a drained event makes – event log, outbox and its delete, gate,
 // projection – in multi-row statements over two connections, as the relay's side and the inbox's side.
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
 
 /** @typedef {import('../harness/servers.mjs').Servers} Servers */
+/** @typedef {import('pg').Client} Client */
 
 const BATCH = 500;
 
@@ -22,22 +22,17 @@ insert into entries (item_id, version, amount, note)
 select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[])`;
 
 /** Rows of all tables per event count as one. @param {Servers} servers @param {number} events */
-export async function limitOfPostgres(servers, events) {
-  const name = servers.name('limit');
-  const url = await servers.createDatabase(name);
-  const [told, heard] = [new pg.Client({ connectionString: url }), new pg.Client({ connectionString: url })];
-  await Promise.all([told.connect(), heard.connect()]);
-  const epoch = (await told.query('select epoch from messaging.log')).rows[0].epoch;
-  const rounds = Math.ceil(events / BATCH);
-  const started = performance.now();
-  await Promise.all([tell(told, epoch, rounds), hear(heard, epoch, rounds)]);
-  const rate = (rounds * BATCH) / ((performance.now() - started) / 1_000);
-  await Promise.all([told.end(), heard.end()]);
-  await servers.dropDatabase(name);
-  return { rate };
-}
+export const limitOfPostgres = (servers, events) =>
+  servers.withClients(2, async (clients) => {
+    const [told, heard] = /** @type {[Client, Client]} */ (clients);
+    const epoch = (await told.query('select epoch from messaging.log')).rows[0].epoch;
+    const rounds = Math.ceil(events / BATCH);
+    const started = performance.now();
+    await Promise.all([tell(told, epoch, rounds), hear(heard, epoch, rounds)]);
+    return { rate: (rounds * BATCH) / ((performance.now() - started) / 1_000) };
+  });
 
-/** @param {pg.Client} client @param {string} epoch @param {number} rounds */
+/** @param {Client} client @param {string} epoch @param {number} rounds */
 async function tell(client, epoch, rounds) {
   for (let round = 0; round < rounds; round++) {
     const ids = Array.from({ length: BATCH }, () => randomUUID());
@@ -47,7 +42,7 @@ async function tell(client, epoch, rounds) {
   }
 }
 
-/** @param {pg.Client} client @param {string} epoch @param {number} rounds */
+/** @param {Client} client @param {string} epoch @param {number} rounds */
 async function hear(client, epoch, rounds) {
   const ones = Array.from({ length: BATCH }, () => 1);
   const notes = Array.from({ length: BATCH }, () => NOTE);

@@ -33,7 +33,7 @@ async function register(users, seconds) {
     ],
   });
   const { '2xx': ok, non2xx, errors, timeouts, duration, latency } = result;
-  if (non2xx + errors + timeouts > 0)
+  if (ok === 0 || non2xx + errors + timeouts > 0)
     throw new Error(`${non2xx} requests were refused, ${errors} failed, ${timeouts} had no answer; ${ok} succeeded`);
   return { perSecond: ok / duration, p50: latency.p50, p99: latency.p99 };
 }

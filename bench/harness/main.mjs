@@ -65,7 +65,8 @@ async function bench(options) {
   await run.measure(possible);
   printTable(selection, run.results, options);
   finish(run, why);
-  if (!options.quick && options.only.length === 0) writeReport(selection, run, options, { ...about, golevelup: why });
+  if (!options.quick && options.only.length === 0)
+    await writeReport(selection, run, options, { ...about, golevelup: why });
   await servers.remove();
 }
 

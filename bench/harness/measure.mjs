@@ -37,7 +37,6 @@
  * @property {string} name for --only
  * @property {string} title
  * @property {readonly Row[]} rows
- * @property {boolean} [quick]
  */
 
 /** @param {string} figure */

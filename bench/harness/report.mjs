@@ -1,6 +1,7 @@
 // Writes docs/BENCHMARKS.md and its charts from what was measured in this run, and from nothing else.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { format, resolveConfig } from 'prettier';
 import { projectDir } from '../../tools/infrastructure/outside.mjs';
 import { chartsOf } from './charts.mjs';
 import { targetOf } from './results.mjs';
@@ -21,7 +22,7 @@ const CHARTS = path.join(projectDir, 'docs', 'benchmarks');
  * @param {{ rounds: number, node?: string }} options
  * @param {About} about
  */
-export function writeReport(cases, run, options, about) {
+export async function writeReport(cases, run, options, about) {
   rmSync(CHARTS, { recursive: true, force: true });
   mkdirSync(CHARTS, { recursive: true });
   const charts = chartsOf(run.results);
@@ -32,7 +33,8 @@ export function writeReport(cases, run, options, about) {
     ...cases.map((one) => section(one, run.results, about.otherNode)),
     howItIsMeasured(about),
   ];
-  writeFileSync(FILE, `${parts.join('\n\n')}\n`);
+  const style = { ...(await resolveConfig(FILE)), filepath: FILE };
+  writeFileSync(FILE, await format(parts.join('\n\n'), style));
 }
 
 /** @param {readonly Case[]} cases @param {import('./run.mjs').Run} run @param {{ rounds: number }} options @param {About} about */

@@ -74,6 +74,26 @@ export class Servers {
     await this.superuser(`drop database if exists "${name}" with (force)`);
   }
 
+  /**
+   * Lets `work` use so many connections to a migrated database of its own.
+   * @template Result
+   * @param {number} count
+   * @param {(clients: pg.Client[]) => Promise<Result>} work
+   */
+  async withClients(count, work) {
+    const name = this.name('clients');
+    const connectionString = await this.createDatabase(name);
+    const clients = Array.from({ length: count }, () => new pg.Client({ connectionString }));
+    try {
+      for (const client of clients) client.on('error', () => {}); // whoever asks hears of it
+      await Promise.all(clients.map((client) => client.connect()));
+      return await work(clients);
+    } finally {
+      await Promise.all(clients.map((client) => client.end().catch(() => {})));
+      await this.dropDatabase(name);
+    }
+  }
+
   /** @param {string} name @returns {Promise<string>} its URL */
   async createVhost(name) {
     await this.broker.createVhost(name);
