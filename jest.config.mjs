@@ -58,7 +58,8 @@ const withInfrastructure = {
 
 /** @type {import('jest').Config} */
 export default {
-  testTimeout: 30_000,
+  // Longer than `eventually` waits, which tells what it waited for.
+  testTimeout: 60_000,
   // The tests mostly wait for servers, so even two cores are worth two workers (Jest's default would be one).
   maxWorkers: Math.max(2, availableParallelism() - 1),
   projects: [

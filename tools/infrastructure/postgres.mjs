@@ -87,8 +87,11 @@ async function choosePort(wanted, memory) {
     await requireFree(wanted, { what: 'Postgres', remedy: 'npm start -- --postgres-port <port>' });
     return wanted;
   }
-  const remembered = existsSync(memory) ? JSON.parse(readFileSync(memory, 'utf8')).port : 5433;
-  return (await isFree(remembered)) ? remembered : freePort();
+  const remembered = existsSync(memory) ? JSON.parse(readFileSync(memory, 'utf8')).port : undefined;
+  for (const candidate of [5433, remembered]) {
+    if (candidate !== undefined && (await isFree(candidate))) return candidate;
+  }
+  return freePort();
 }
 
 /**

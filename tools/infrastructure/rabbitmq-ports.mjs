@@ -21,7 +21,8 @@ export async function choosePorts(wanted, memory) {
       await requireFree(port, { what: names[kind], remedy: `npm start -- ${options[kind]} <port>` });
       return port;
     }
-    for (const candidate of [remembered[kind], usual[kind]]) {
+    // the usual one, which the documentation names, also if another program had it last time
+    for (const candidate of [usual[kind], remembered[kind]]) {
       if (candidate !== undefined && (await isFree(candidate))) return candidate;
     }
     return freePort();

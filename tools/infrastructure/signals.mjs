@@ -48,6 +48,21 @@ export function commandLineOf(pid) {
 
 /**
  * @param {number} pid
+ * @returns {number | undefined}
+ */
+export function parentOf(pid) {
+  try {
+    const parent = existsSync('/proc/self/stat')
+      ? readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) \S+ /s, '') // the name in brackets may hold anything
+      : execFileSync('ps', ['-o', 'ppid=', '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' });
+    return Number.parseInt(parent, 10) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * @param {number} pid
  * @param {number} timeoutMs
  * @returns {Promise<boolean>} whether the process ended in time
  */

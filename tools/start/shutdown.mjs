@@ -1,4 +1,5 @@
 import { Rank, endEverything, killEverything } from '../infrastructure/processes.mjs';
+import { commandLineOf, isAlive, parentOf } from '../infrastructure/signals.mjs';
 import { colour, print, endSteps } from './steps.mjs';
 
 /** @type {Map<number, (() => Promise<unknown>)[]>} */
@@ -38,12 +39,14 @@ export function stopOnSignals(how) {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }
 
-/** A SIGTERM for npm ends npm and the shell between us, and never reaches us. */
+/** A SIGTERM for npm ends npm and the shell between us, a SIGKILL npm alone; neither reaches us. */
 function stopWithNpm() {
-  const parent = process.ppid;
   if (!process.env.npm_lifecycle_event) return;
+  const parent = process.ppid;
+  const above = parentOf(parent);
+  const npm = above && /npm/.test(commandLineOf(above)) ? above : parent;
   const watch = setInterval(() => {
-    if (process.ppid === parent) return;
+    if (process.ppid === parent && isAlive(npm)) return;
     clearInterval(watch);
     if (since === 0) void onSignal();
   }, 250).unref();

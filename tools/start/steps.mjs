@@ -63,7 +63,8 @@ export async function step(title, work) {
  */
 function tellThatItTakesLong(title, state) {
   if (isTerminal) return undefined;
-  return setInterval(() => ended || print(`… ${title} ${state.progress} (${seconds(state.since)})`), 15_000).unref();
+  const line = () => `… ${[title, state.progress].filter(Boolean).join(' ')} (${seconds(state.since)})`;
+  return setInterval(() => ended || print(line()), 30_000).unref();
 }
 
 /** Prints a line above the moving one. @param {string} line */

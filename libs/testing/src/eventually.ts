@@ -1,13 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Waits for a fact: tries the assertion until it does not throw.
+ * Waits for a fact: tries the assertion until it does not throw. The usual patience is that of a busy machine; where time is
+ * the promise, give `timeoutMs`.
  * @returns what the assertion returns
  * @throws its last error, with the time that was spent in the message
  */
 export async function eventually<T>(
   assertion: () => T | Promise<T>,
-  { timeoutMs = 10_000, intervalMs = 25 }: { timeoutMs?: number; intervalMs?: number } = {},
+  { timeoutMs = 30_000, intervalMs = 25 }: { timeoutMs?: number; intervalMs?: number } = {},
 ): Promise<T> {
   const started = performance.now();
   for (;;) {

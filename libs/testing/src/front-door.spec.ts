@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +9,7 @@ import { endRemembered } from '../../../tools/infrastructure/processes.mjs';
 import { commandLineOf, isAlive } from '../../../tools/infrastructure/signals.mjs';
 import { services } from '../../../tools/start/services.mjs';
 import { projectDir } from './environment.js';
+import { eventually } from './eventually.js';
 import { freePort } from './free-port.js';
 
 function npmStart(args: string[], given: Record<string, string> = {}) {
@@ -47,6 +49,32 @@ describe('npm start', () => {
     const { status, stderr } = npmStart([], { WITH: 'shipping, nonsense' });
     expect(stderr).toBe('✗ WITH names "nonsense", and there is no such example.\n  There is: shipping\n');
     expect(status).toBe(1);
+  });
+});
+
+describe('what npm runs', () => {
+  const shutdown = path.join(projectDir, 'tools/start/shutdown.mjs');
+  const program = `
+    import { stopOnSignals } from ${JSON.stringify(shutdown)};
+    stopOnSignals({ code: 0, farewell: '' });
+    setInterval(() => {}, 1000);
+    console.log(process.pid);`;
+  let dir: string;
+  beforeEach(() => {
+    dir = mkdtempSync(path.join(tmpdir(), 'npm-'));
+    writeFileSync(path.join(dir, 'program.mjs'), program);
+    // on its own, a shell would make way for its last command
+    const start = 'node program.mjs; exit $?';
+    writeFileSync(path.join(dir, 'package.json'), JSON.stringify({ scripts: { start } }));
+  });
+  afterEach(() => rmSync(dir, { recursive: true }));
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)('ends when npm is ended by %s', async (signal) => {
+    const npm = spawn('npm', ['start', '--silent'], { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] });
+    const [line] = (await once(npm.stdout, 'data')) as [Buffer];
+    const pid = Number(line);
+    npm.kill(signal);
+    await eventually(() => expect(isAlive(pid)).toBe(false));
   });
 });
 

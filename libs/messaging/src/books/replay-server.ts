@@ -167,7 +167,9 @@ export class ReplayServer {
       else this.#logger.warn(`a request of unknown type "${type}" is dropped`);
     } catch (error) {
       // Whoever asked asks again.
-      this.#logger.warn(`cannot answer a ${type}: ${(error as Error).message}`);
+      this.#logger.warn(
+        `cannot answer ${type ? `a ${type}` : 'a request without a type'}: ${(error as Error).message}`,
+      );
     }
     try {
       channel.ack(message);
