@@ -1,9 +1,12 @@
-import { createServer } from 'node:http';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import path from 'node:path';
 import { eventually, freePort, httpClient, startProcess, type TestProcess } from '@app/testing';
 import { Webhook } from 'standardwebhooks';
 
 const SECRET = `whsec_${Buffer.alloc(24, 'sandbox').toString('base64')}`;
+const readme = readFileSync(path.join(import.meta.dirname, '../README.md'), 'utf8');
 const program = ['tools/payment-provider/main.mjs'];
 
 interface Report {
@@ -137,6 +140,13 @@ describe('the sandbox of the payment provider', () => {
 
   it('refuses a mode that is none', async () => {
     expect(await http('PUT', '/modes/default', { mode: 'generous' })).toMatchObject({ status: 400 });
+  });
+
+  it('has the modes that the README lists', async () => {
+    const table = /\| mode .*?\n\n/s.exec(readme)?.[0] ?? '';
+    const listed = [...table.matchAll(/^\| `([\w-]+)`/gm)].map(([, mode]) => mode);
+    const { body } = await http('PUT', '/modes/default', { mode: 'none of them' });
+    expect(body).toEqual({ error: `mode must be one of ${listed.join(', ')}` });
   });
 
   it('explains itself, and does not start without a secret', async () => {

@@ -24,19 +24,27 @@ export interface Shop {
   readonly ports: Record<ServiceName, number>;
   /** Starts a service (again); its database and port stay the same. */
   start(service: ServiceName, how?: { doNotWait: boolean }): Promise<ServiceProcess>;
+  /** Connections of the test's own. */
+  database(service: ServiceName): Pool;
   rows<Row extends QueryResultRow>(service: ServiceName, sql: string, ...values: unknown[]): Promise<Row[]>;
   count(service: ServiceName, table: string): Promise<number>;
+  /** How many events the service has applied so far, of whoever told them. */
+  applied(service: ServiceName): Promise<number>;
   /** Waits until everything that was recorded has been published and applied, and nothing is parked. */
   atRest(timeoutMs?: number): Promise<void>;
   /** Ends what runs, with SIGTERM. @throws if a process does not end well or leaves connections open */
   close(): Promise<void>;
 }
 
-/** @param options.vhost on a broker of your own, if the test stops it; dropped by whoever made it */
+/**
+ * @param options.vhost on a broker of your own, if the test stops it; dropped by whoever made it
+ * @param options.env further variables of both services
+ */
 export async function openShop({
   vhost: given,
   start = true,
-}: { vhost?: TestVhost; start?: boolean } = {}): Promise<Shop> {
+  env = {},
+}: { vhost?: TestVhost; start?: boolean; env?: Record<string, string> } = {}): Promise<Shop> {
   const [databases, vhost, ports] = await Promise.all([
     both(createServiceDatabase),
     given ?? createTestVhost(),
@@ -64,13 +72,15 @@ export async function openShop({
         databaseUrl: databases[service].url,
         rabbitmqUrl: vhost.url,
         // Nobody listens on port 1: payments wait until the test starts a provider.
-        env: { PAYMENT_PROVIDER_URL: 'http://127.0.0.1:1', PAYMENT_WEBHOOK_SECRET },
+        env: { PAYMENT_PROVIDER_URL: 'http://127.0.0.1:1', PAYMENT_WEBHOOK_SECRET, ...env },
         doNotWait,
       })),
+    database: (service) => pools[service],
     rows: async <Row extends QueryResultRow>(service: ServiceName, sql: string, ...values: unknown[]) =>
       (await pools[service].query<Row>(sql, values)).rows,
     count: async (service, table) =>
       Number((await pools[service].query<{ n: string }>(`select count(*) as n from ${table}`)).rows[0]!.n),
+    applied: (service) => appliedBy(pools[service]),
     atRest: (timeoutMs = 30_000) =>
       eventually(
         async () => {

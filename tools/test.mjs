@@ -1,5 +1,5 @@
 // `npm test`: sets up for itself, checks and tests everything, stops everything. See --help.
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { run } from './infrastructure/commands.mjs';
 import { describe } from './infrastructure/failure.mjs';
@@ -12,10 +12,11 @@ import { services } from './start/services.mjs';
 import { isStopping, onStop, stopAll, stopOnSignals } from './start/shutdown.mjs';
 import { colour, print, step, stopSpinning } from './start/steps.mjs';
 
-const help = `Usage: npm test -- [--no-checks] [arguments for Jest]
+const help = `Usage: npm test -- [--no-checks] [--no-faults] [arguments for Jest]
 
 Installs dependencies if they are stale, starts a RabbitMQ and a Postgres for this run alone, then checks format, lint and
-types, builds both services and runs all tests. Arguments go to Jest: npm test -- --no-checks round-trip
+types, builds both services, runs all tests and the short form of the fault suite. Arguments go to Jest, and then the fault
+suite is left out: npm test -- --no-checks round-trip
 `;
 
 const count = { passed: 0, failed: 0, skipped: 0 };
@@ -23,26 +24,28 @@ const count = { passed: 0, failed: 0, skipped: 0 };
 stopOnSignals({ code: 130, farewell: 'The tests were interrupted.' });
 try {
   const args = process.argv.slice(2);
+  const jestArguments = args.filter((arg) => !['--no-checks', '--no-faults', '--'].includes(arg));
   if (args.includes('--help')) process.stdout.write(help);
-  else
-    await test(
-      args.filter((arg) => arg !== '--no-checks' && arg !== '--'),
-      !args.includes('--no-checks'),
-    );
+  else {
+    await test(jestArguments, {
+      checks: !args.includes('--no-checks'),
+      faults: !args.includes('--no-faults') && jestArguments.length === 0,
+    });
+  }
 } catch (error) {
   if (!isStopping()) await finish(error);
 }
 
 /**
  * @param {string[]} jestArguments
- * @param {boolean} withChecks
+ * @param {{ checks: boolean, faults: boolean }} also
  */
-async function test(jestArguments, withChecks) {
+async function test(jestArguments, also) {
   if (!areDependenciesFresh()) await step('Dependencies', ({ progress }) => installDependencies(progress));
   onStop(Rank.server, stopTestInfrastructure);
   const servers = step('RabbitMQ and Postgres', ({ note }) => startTestInfrastructure(note));
   servers.catch(() => {}); // waited for below
-  if (withChecks) {
+  if (also.checks) {
     for (const [what, script] of Object.entries({ Format: 'format:check', Lint: 'lint', Types: 'typecheck' })) {
       await check(what, () => runScript(script));
     }
@@ -52,6 +55,7 @@ async function test(jestArguments, withChecks) {
   }
   await servers;
   await runJest(jestArguments);
+  if (also.faults && !isStopping()) await runFaults();
   await finish();
 }
 
@@ -80,8 +84,7 @@ async function runScript(script) {
 
 /** @param {string[]} args */
 async function runJest(args) {
-  const results = path.join(dataDir, `test-${process.pid}`, 'jest.json');
-  mkdirSync(path.dirname(results), { recursive: true });
+  const results = resultsFile('jest');
   const script = path.join(projectDir, 'node_modules/jest/bin/jest.js');
   stopSpinning();
   const jest = await startProcess(process.execPath, [script, '--json', `--outputFile=${results}`, ...args], {
@@ -95,6 +98,39 @@ async function runJest(args) {
   const failedBefore = count.failed;
   addResults(results);
   if (code !== 0 && count.failed === failedBefore) count.failed += 1;
+}
+
+/**
+ * The fault suite has servers of its own, because it breaks them, and runs alone. Here it has more time: how fast everything
+ * recovers is measured by the full form, on a machine that does nothing else.
+ */
+async function runFaults() {
+  await stopTestInfrastructure();
+  const results = resultsFile('faults');
+  onStop(Rank.support, async () => rmSync(path.dirname(results), { recursive: true, force: true }));
+  const script = path.join(projectDir, 'tools/faults.mjs');
+  print('\nFault suite, short form:');
+  const faults = await startProcess(process.execPath, [script, '--short', '--patience', '3', '--results', results], {
+    cwd: projectDir,
+    env: process.env,
+    onLine: print,
+    rank: Rank.service,
+    graceMs: () => 45_000, // it has services and servers of its own to stop
+  });
+  await faults.exited;
+  if (isStopping()) return;
+  const said = existsSync(results)
+    ? JSON.parse(readFileSync(results, 'utf8'))
+    : { results: [{ ok: false }], leftOut: [] };
+  for (const { ok } of said.results) count[ok ? 'passed' : 'failed'] += 1;
+  count.skipped += said.leftOut.length;
+}
+
+/** @param {string} name of what writes it @returns {string} a file that does not outlive this run */
+function resultsFile(name) {
+  const file = path.join(dataDir, `test-${process.pid}`, `${name}.json`);
+  mkdirSync(path.dirname(file), { recursive: true });
+  return file;
 }
 
 /** @param {string} file */

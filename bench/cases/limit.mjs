@@ -21,7 +21,7 @@ const PROJECT = `
 insert into entries (item_id, version, amount, note)
 select * from unnest($1::uuid[], $2::integer[], $3::integer[], $4::text[])`;
 
-/** Rows per second. @param {Servers} servers @param {number} events */
+/** Rows of all tables per event count as one. @param {Servers} servers @param {number} events */
 export async function limitOfPostgres(servers, events) {
   const name = servers.name('limit');
   const url = await servers.createDatabase(name);
@@ -34,7 +34,7 @@ export async function limitOfPostgres(servers, events) {
   const rate = (rounds * BATCH) / ((performance.now() - started) / 1_000);
   await Promise.all([told.end(), heard.end()]);
   await servers.dropDatabase(name);
-  return rate;
+  return { rate };
 }
 
 /** @param {pg.Client} client @param {string} epoch @param {number} rounds */

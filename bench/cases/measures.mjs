@@ -1,132 +1,68 @@
-// How a backlog is drained and how the peer does the same work, for several cases.
-import { setTimeout as sleep } from 'node:timers/promises';
-import { hold, record, release } from '../harness/backlog.mjs';
-import { cpuSecondsOf } from '../harness/cpu.mjs';
-import { System } from '../harness/system.mjs';
+// Everything that is measured, by name. `seconds` is what it took on two quiet cores, for the estimate of the first run.
+import { catchUp } from './catch-up.mjs';
+import { drainOurs, runPeer } from './drain.mjs';
+import { latency, steady } from './flow.mjs';
+import { growingBacklog, growingStreams, subscribers } from './growth.mjs';
+import { hotCommands, hotDrain, oneClient } from './hot.mjs';
+import { limitOfPostgres } from './limit.mjs';
+import { disturbed, postUsers, registration } from './requests.mjs';
+import { secondStart } from './start.mjs';
 
-/** @typedef {import('../harness/servers.mjs').Servers} Servers */
-/** @typedef {import('../harness/service.mjs').Service} Service */
+/** @typedef {import('../harness/measure.mjs').Measure} Measure */
 
-/** Rows that both sides add to. @param {number} buckets */
-const TOTALS = (buckets) => `insert into totals select n, 0, 0 from generate_series(0, ${buckets} - 1) n`;
+/** @param {{ quick: boolean }} context @param {number} full @param {number} short */
+const size = ({ quick }, full, short) => (quick ? short : full);
 
-/**
- * Events per second from the first that is applied to the last, with everything else at work: relay, broker, inbox.
- * @param {Servers} servers
- * @param {{ events: number, perStream?: number, reaction?: string, buckets?: number, tell: (text: string) => void }} options
- */
-export async function drainOurs(servers, { events, perStream = 1, reaction = 'many', buckets = 1, tell }) {
-  const system = await System.create(servers);
-  try {
-    const maker = await system.start('maker');
-    const taker = await system.start('taker', { BENCH_REACTION: reaction });
-    if (buckets > 1) await system.rows('taker', TOTALS(buckets));
-    await warmUp(system, taker, buckets);
-    await hold(system);
-    await record(system, { events, perStream, buckets, tell: (share) => tell(`records ${percent(share)}`) });
-    await taker.reset();
-    const before = cpuOf(servers, [maker, taker]);
-    await release(system);
-    const result = await system.applied(taker, events, (share) => tell(`drains ${percent(share)}`));
-    const cpu = cpuSince(before, cpuOf(servers, [maker, taker]), events);
-    await check(system, events + WARM_UP, reaction);
-    return { ...result, seconds: (result.lastAt - result.firstAt) / 1_000, cpu };
-  } finally {
-    await system.remove();
-  }
-}
-
-const WARM_UP = 3_000;
-
-/** Code that has never run is slow; both sides run theirs once. @param {System} system @param {Service} taker @param {number} buckets */
-async function warmUp(system, taker, buckets) {
-  await record(system, { events: WARM_UP, buckets, salt: 'warm up' });
-  await system.applied(taker, WARM_UP);
-}
-
-/** Exactly once, in order, with correct sums. @param {System} system @param {number} events @param {string} reaction */
-async function check(system, events, reaction) {
-  if (reaction === 'shared' || reaction === 'undeclared') {
-    const [{ amount, count }] = await system.rows(
-      'taker',
-      'select sum(amount)::int as amount, sum(events)::int as count from totals',
-    );
-    if (amount !== events || count !== events)
-      throw new Error(`the sums are wrong: ${amount} and ${count} of ${events}`);
-    return;
-  }
-  const [found] = await system.rows(
-    'taker',
-    `select count(*)::int as rows, count(distinct (item_id, version))::int as events,
-            count(*) filter (where version < before)::int as disorder
-     from (select *, lag(version) over (partition by item_id order by seq) as before from entries) e`,
-  );
-  if (found.rows !== events || found.events !== events || found.disorder > 0)
-    throw new Error(`not exactly once in order: ${JSON.stringify(found)} of ${events}`);
-}
-
-/**
- * The stock peer for as long: commands on one side, each a row and an emit, and the same rows on the other.
- * @param {Servers} servers
- * @param {{ seconds: number, reaction?: string, buckets?: number, tell: (text: string) => void }} options
- */
-export async function runStock(servers, { seconds, reaction = 'one', buckets = 1, tell }) {
-  const system = await System.create(servers);
-  try {
-    const taker = await system.start('stock-taker', { BENCH_REACTION: reaction });
-    const maker = await system.start('stock-maker');
-    if (buckets > 1) await system.rows('stock-taker', TOTALS(buckets));
-    const concurrency = 64;
-    const { done: warm } = await maker.post('work', { seconds: 30, count: WARM_UP, concurrency, buckets });
-    await system.applied(taker, warm);
-    await taker.reset();
-    const before = cpuOf(servers, [maker, taker]);
-    tell(`stock, ${Math.round(seconds)} s`);
-    const { done, seconds: took } = await maker.post('work', { seconds, concurrency, buckets });
-    const result = await system.applied(taker, done);
-    const cpu = cpuSince(before, cpuOf(servers, [maker, taker]), done);
-    return { ...result, produced: done / took, events: done, cpu };
-  } finally {
-    await system.remove();
-  }
-}
-
-/** The stock consumer alone, with its queue filled before. @param {Servers} servers @param {{ events: number, tell: (text: string) => void }} options */
-export async function drainStock(servers, { events, tell }) {
-  const system = await System.create(servers);
-  try {
-    const first = await system.start('stock-taker', { BENCH_REACTION: 'one' });
-    const maker = await system.start('stock-maker');
-    await first.stop();
-    tell('stock fills its queue');
-    await maker.post('work', { seconds: 600, count: events, concurrency: 256 });
-    await sleep(500);
-    const taker = await system.start('stock-taker', { BENCH_REACTION: 'one' });
-    return await system.applied(taker, events, (share) => tell(`stock drains ${percent(share)}`));
-  } finally {
-    await system.remove();
-  }
-}
-
-/** @param {Servers} servers @param {Service[]} services */
-const cpuOf = (servers, services) => ({
-  ...servers.cpuSeconds(),
-  ...Object.fromEntries(services.map(({ name, pid }) => [name, cpuSecondsOf(pid)])),
-});
-
-/**
- * In microseconds per event.
- * @param {Record<string, number | undefined>} before
- * @param {Record<string, number | undefined>} after
- * @param {number} events
- */
-const cpuSince = (before, after, events) =>
-  Object.fromEntries(
-    Object.entries(after).map(([name, seconds]) => [
-      name,
-      Math.round((((seconds ?? 0) - (before[name] ?? 0)) / events) * 1e7) / 10,
-    ]),
-  );
-
-/** @param {number} share */
-const percent = (share) => `${Math.round(share * 100)} %`;
+/** @type {Record<string, Measure>} */
+export const measures = {
+  stock: { seconds: 16, run: (c) => runPeer(c, { seconds: size(c, 10, 4) }) },
+  'many-1': { seconds: 40, otherNode: true, run: (c) => drainOurs(c, { events: size(c, 200_000, 40_000) }) },
+  'many-10': { seconds: 40, run: (c) => drainOurs(c, { events: 200_000, perStream: 10 }) },
+  'many-100': { seconds: 40, run: (c) => drainOurs(c, { events: 200_000, perStream: 100 }) },
+  limit: { seconds: 12, run: (c) => limitOfPostgres(c.servers, size(c, 200_000, 50_000)) },
+  golevelup: { seconds: 16, golevelup: true, run: (c) => runPeer(c, { peer: 'golevelup', seconds: size(c, 10, 4) }) },
+  one: {
+    seconds: 25,
+    otherNode: true,
+    run: (c) => drainOurs(c, { events: size(c, 100_000, 20_000), reaction: 'one' }),
+  },
+  'stock-shared-100': {
+    seconds: 16,
+    run: (c) => runPeer(c, { seconds: size(c, 10, 4), reaction: 'shared', buckets: 100 }),
+  },
+  'shared-100': {
+    seconds: 22,
+    otherNode: true,
+    run: (c) => drainOurs(c, { events: size(c, 60_000, 12_000), reaction: 'shared', buckets: 100 }),
+  },
+  'shared-10000': { seconds: 22, run: (c) => drainOurs(c, { events: 60_000, reaction: 'shared', buckets: 10_000 }) },
+  'stock-shared-10000': { seconds: 16, run: (c) => runPeer(c, { seconds: 10, reaction: 'shared', buckets: 10_000 }) },
+  undeclared: {
+    seconds: 20,
+    otherNode: true,
+    run: (c) => drainOurs(c, { events: size(c, 20_000, 5_000), reaction: 'undeclared', buckets: 100 }),
+  },
+  steady: { seconds: 15, otherNode: true, run: (c) => steady(c, { seconds: size(c, 8, 4) }) },
+  'stock-steady': { seconds: 15, run: (c) => steady(c, { peer: 'stock', seconds: size(c, 8, 4) }) },
+  'golevelup-steady': { seconds: 15, golevelup: true, run: (c) => steady(c, { peer: 'golevelup', seconds: 8 }) },
+  'post-users': { seconds: 15, run: (c) => postUsers(c, { service: 'users', seconds: size(c, 8, 4) }) },
+  'post-bare': { seconds: 15, run: (c) => postUsers(c, { service: 'bare-users', seconds: size(c, 8, 4) }) },
+  disturbed: { seconds: 75, run: (c) => disturbed(c, { seconds: 6, waiting: 1_000_000 }) },
+  latency: { seconds: 18, otherNode: true, run: (c) => latency(c, { seconds: size(c, 8, 4) }) },
+  'stock-latency': { seconds: 18, run: (c) => latency(c, { peer: 'stock', seconds: size(c, 8, 4) }) },
+  'golevelup-latency': { seconds: 18, golevelup: true, run: (c) => latency(c, { peer: 'golevelup', seconds: 8 }) },
+  registration: { seconds: 15, run: (c) => registration(c, { users: size(c, 400, 100) }) },
+  backlog: { seconds: 190, run: (c) => growingBacklog(c) },
+  streams: {
+    seconds: 90,
+    run: (c) => growingStreams(c, { events: 100_000, streams: [1_000, 10_000, 100_000, 1_000_000] }),
+  },
+  'subscribers-1': { seconds: 18, run: (c) => subscribers(c, { events: 60_000, services: 1 }) },
+  'subscribers-5': { seconds: 60, run: (c) => subscribers(c, { events: 60_000, services: 5 }) },
+  'catch-up': { seconds: 100, run: (c) => catchUp(c, { events: 500_000, rate: 500 }) },
+  'hot-commands': { seconds: 15, run: (c) => hotCommands(c, { seconds: 6 }) },
+  'one-client': { seconds: 7, run: (c) => oneClient(c, { seconds: 6, reactionAlone: false }) },
+  'hot-drain': { seconds: 15, run: (c) => hotDrain(c, { events: 30_000 }) },
+  'one-client-reaction': { seconds: 5, run: (c) => oneClient(c, { seconds: 4, reactionAlone: true }) },
+  start: { seconds: 90, once: true, run: secondStart },
+};

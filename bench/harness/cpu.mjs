@@ -33,3 +33,17 @@ export function cpuSecondsOf(root) {
   }
   return all.filter(({ pid }) => family.has(pid)).reduce((sum, { seconds }) => sum + seconds, 0);
 }
+
+/** Seconds of processor time since the machine started: all there was, what was used, and what this run has used. */
+export function cpuUse() {
+  const ours = cpuSecondsOf(process.pid);
+  if (ours === undefined) return undefined;
+  const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1);
+  const seconds = line
+    .split(/\s+/)
+    .slice(1)
+    .map((ticks) => Number(ticks) / TICKS);
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, softIrq = 0, stolen = 0] = seconds;
+  const busy = user + nice + system + irq + softIrq + stolen;
+  return { ours, busy, all: busy + idle + wait };
+}

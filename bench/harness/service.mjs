@@ -8,9 +8,9 @@ import { Rank, startProcess } from '../../tools/infrastructure/processes.mjs';
 import { runDir } from './servers.mjs';
 
 const ENTRY = path.join(projectDir, 'dist/bench/bench/services/src/main.js');
-const READY_MS = 30_000;
+const READY_MS = 120_000;
 
-/** @typedef {{ applied: number, first: number, firstAt: number, lastAt: number, cpuMs: number, rss: number }} Progress */
+/** @typedef {{ applied: number, first: number, firstAt: number, lastAt: number, rss: number }} Progress */
 
 export class Service {
   /**
@@ -100,8 +100,8 @@ export class Service {
   async #ready() {
     for (const deadline = Date.now() + READY_MS; ; await sleep(50)) {
       if (this.running.exit) throw new Error(`${this.name} ended at its start: ${this.log().slice(-2_000)}`);
-      const path = this.name.startsWith('stock') ? 'progress' : 'health/ready';
-      const answer = await this.get(path).catch(() => undefined);
+      const where = /^(stock|golevelup)/.test(this.name) ? 'progress' : 'health/ready';
+      const answer = await this.get(where).catch(() => undefined);
       if (answer && (answer.status === undefined || answer.status === 'ok')) return;
       if (Date.now() > deadline) throw new Error(`${this.name} is not ready: ${JSON.stringify(answer)}`);
     }

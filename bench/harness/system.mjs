@@ -1,6 +1,7 @@
 // What is measured: a maker and its takers, ours or the peer's, with databases and a vhost of their own.
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { GOLEVELUP_ENTRY } from '../cases/peers.mjs';
 import { Service } from './service.mjs';
 
 /** @typedef {import('./servers.mjs').Servers} Servers */
@@ -15,30 +16,41 @@ export class System {
   /** @type {string[]} */
   #databases = [];
 
-  /** @param {Servers} servers @param {string} vhost @param {string} broker its URL */
-  constructor(servers, vhost, broker) {
+  /** @param {Servers} servers @param {string} vhost @param {string} broker its URL @param {string} [node] the program */
+  constructor(servers, vhost, broker, node) {
     this.servers = servers;
     this.vhost = vhost;
     this.broker = broker;
+    this.node = node;
   }
 
-  /** @param {Servers} servers */
-  static async create(servers) {
+  /**
+   * Makes one, lets `work` measure it, and takes it down.
+   * @template Result
+   * @param {{ servers: Servers, node?: string }} context
+   * @param {(system: System) => Promise<Result>} work
+   */
+  static async use({ servers, node }, work) {
     const vhost = servers.name('bench');
-    return new System(servers, vhost, await servers.createVhost(vhost));
+    const system = new System(servers, vhost, await servers.createVhost(vhost), node);
+    try {
+      return await work(system);
+    } finally {
+      await system.remove();
+    }
   }
 
   /**
    * Starts a service with a database of its own; a second process of the same service shares it.
    * @param {string} name
    * @param {Record<string, string>} [env]
-   * @param {Parameters<typeof Service.start>[2]} [how]
    */
-  async start(name, env = {}, how = {}) {
+  async start(name, env = {}) {
     const url = await this.database(name);
     const variable = `${name.toUpperCase().replaceAll('-', '_')}_DATABASE_URL`;
     const own = { RABBITMQ_URL: this.broker, BENCH_DATABASE_URL: url, [variable]: url };
-    const service = await Service.start(name, { ...own, ...env }, how);
+    const entry = name.startsWith('golevelup') ? GOLEVELUP_ENTRY : undefined;
+    const service = await Service.start(name, { ...own, ...env }, { entry, node: this.node });
     this.services.push(service);
     return service;
   }

@@ -24,6 +24,8 @@ const known = {
     'Is the folder owned by another user, or was an earlier start made as root? Give it back with chown.',
   ],
   EROFS: ['The file system is read-only', 'Work in a copy of the project that you can write to.'],
+  EEXIST: ['There is a file where a folder should be', 'Rename or remove it.'],
+  ENOTDIR: ['There is a file where a folder should be', 'Rename or remove it.'],
   EMFILE: ['Too many open files', 'Raise the limit: ulimit -n 4096'],
   ENFILE: ['Too many open files on this machine', 'Close some programs, then try again.'],
 };

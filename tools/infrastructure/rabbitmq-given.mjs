@@ -28,7 +28,7 @@ export async function useGiven(urls, managementUrl) {
  */
 async function useNode(url, managementUrl) {
   const parsed = URL.canParse(url) ? new URL(url) : undefined;
-  if (!parsed || !/^amqps?:$/.test(parsed.protocol)) {
+  if (!parsed?.hostname || !/^amqps?:$/.test(parsed.protocol)) {
     throw new Failure(
       'RABBITMQ_URL is not an address of a broker.',
       'It looks like amqp://user:password@host:5672/vhost',

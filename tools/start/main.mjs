@@ -1,14 +1,14 @@
-import { existsSync, statfsSync } from 'node:fs';
+import { statfsSync } from 'node:fs';
 import path from 'node:path';
 import { Failure, describe } from '../infrastructure/failure.mjs';
-import { dataDir, projectDir, removeAllData } from '../infrastructure/outside.mjs';
+import { dataDir, removeAllData } from '../infrastructure/outside.mjs';
 import { requireFree } from '../infrastructure/ports.mjs';
 import { endRemembered, rememberProcessesIn } from '../infrastructure/processes.mjs';
 import { areDependenciesFresh, installDependencies } from './dependencies.mjs';
 import { takeLock } from './lock.mjs';
 import { readOptions } from './options.mjs';
 import { requireAddresses } from './servers.mjs';
-import { services } from './services.mjs';
+import { requireKnownExamples, services } from './services.mjs';
 import { isStopping, stopAll, stopOnSignals } from './shutdown.mjs';
 import { colour, print, step, endSteps } from './steps.mjs';
 import { startSystem } from './system.mjs';
@@ -31,8 +31,7 @@ export async function main(args) {
 
 /** @param {string[]} args */
 async function start(args) {
-  const dotEnv = path.join(projectDir, '.env');
-  if (existsSync(dotEnv)) process.loadEnvFile(dotEnv);
+  requireKnownExamples();
   const options = readOptions(args);
   if (options.help) return void process.stdout.write(options.help);
   requirePlatform();

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Failure } from '../infrastructure/failure.mjs';
-import { databases, services } from './services.mjs';
+import { databases, examples, services } from './services.mjs';
 
 const help = `Usage: npm start -- [options]          (npm run dev: the same with --watch)
 
@@ -19,6 +19,7 @@ ${services.map((s) => `  ${`--${s.name}-port <port>`.padEnd(32)}port of ${s.name
 Environment (or a file .env in the project's folder):
   RABBITMQ_URL                    use this broker
 ${databases.map(({ variable }) => `  ${variable.padEnd(32)}use this database`).join('\n')}
+  WITH                            examples to start as well, separated by commas: ${examples.map(({ name }) => name).join(', ')}
 `;
 
 const port = /** @type {const} */ ({ type: 'string' });

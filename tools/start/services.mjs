@@ -17,22 +17,25 @@ import { Failure } from '../infrastructure/failure.mjs';
 export const examples = [
   { name: 'shipping', prefix: 'SHIPPING', port: 3003, database: 'shipping', folder: 'examples/shipping' },
 ];
-const wanted = (process.env.WITH ?? '').split(',').filter(Boolean);
+const wanted = (process.env.WITH ?? '')
+  .split(',')
+  .map((name) => name.trim())
+  .filter(Boolean);
 
 /** @type {readonly Service[]} */
 export const services = [
   { name: 'users', prefix: 'USERS', port: 3000, database: 'users' },
   { name: 'orders', prefix: 'ORDERS', port: 3001, database: 'orders' },
   { name: 'payment-provider', prefix: 'PAYMENT_PROVIDER', port: 3002, entry: 'tools/payment-provider/main.mjs' },
-  ...wanted.map(exampleNamed),
+  ...examples.filter(({ name }) => wanted.includes(name)),
 ];
 
-/** @param {string} wanted */
-function exampleNamed(wanted) {
-  const example = examples.find(({ name }) => name === wanted);
-  if (example) return example;
-  const names = examples.map(({ name }) => name).join(', ');
-  throw new Failure(`WITH names "${wanted}", and there is no such example.`, `There is: ${names}`);
+/** A name in WITH that nobody knows must not go unnoticed. */
+export function requireKnownExamples() {
+  const names = examples.map(({ name }) => name);
+  const unknown = wanted.find((name) => !names.includes(name));
+  if (unknown)
+    throw new Failure(`WITH names "${unknown}", and there is no such example.`, `There is: ${names.join(', ')}`);
 }
 
 /**

@@ -33,6 +33,7 @@ export async function step(title, work) {
   let outcome = '';
   running.set(title, state);
   spin();
+  const sign = tellThatItTakesLong(title, state);
   const tell = {
     note: (/** @type {string} */ line) => print(colour('gray', `  ${title}: ${line}`)),
     progress: (/** @type {string} */ text) => void (state.progress = text),
@@ -50,8 +51,19 @@ export async function step(title, work) {
     running.delete(title);
     throw error;
   } finally {
+    clearInterval(sign);
     if (running.size === 0) stopSpinning();
   }
+}
+
+/**
+ * Where no line can move, a step that takes long says now and then that it is still at it.
+ * @param {string} title
+ * @param {{ since: number, progress: string }} state
+ */
+function tellThatItTakesLong(title, state) {
+  if (isTerminal) return undefined;
+  return setInterval(() => ended || print(`… ${title} ${state.progress} (${seconds(state.since)})`), 15_000).unref();
 }
 
 /** Prints a line above the moving one. @param {string} line */

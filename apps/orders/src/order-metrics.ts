@@ -16,6 +16,11 @@ const GAUGES = {
     help: 'Payments of which the provider reports what contradicts us; somebody must look.',
     query: sql`select count(*) as value from payments where held is not null`,
   },
+  payments_refunding_oldest_age_seconds: {
+    help: 'Since when a refund is under way that the provider has not reported; 0 if none is.',
+    query: sql`select coalesce(extract(epoch from now() - min(refunding_since)), 0) as value from payments
+      where status = 'refunding'`,
+  },
   payment_requests_oldest_age_seconds: {
     help: 'Since when the payment provider could not be asked for a payment or a refund; 0 if it could.',
     query: sql`select coalesce(extract(epoch from now() - min(requested_at)), 0) as value from payment_requests`,

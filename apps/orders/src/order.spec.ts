@@ -1,4 +1,6 @@
-import { isOpen, ORDER_STATUSES, overdueReason } from './order.js';
+import { OrderCancelled } from '@app/contracts';
+import { MAX_LINES } from './money.js';
+import { isOpen, ORDER_STATUSES, overdueReason, shortageReason } from './order.js';
 
 describe('a deadline', () => {
   it.each([
@@ -18,5 +20,21 @@ describe('a deadline', () => {
       const reasons = (['customer', 'payment'] as const).map((waitedFor) => overdueReason(status, waitedFor));
       expect(reasons.some(Boolean)).toBe(isOpen(status));
     }
+  });
+});
+
+describe('what is out of stock', () => {
+  const shortagesOf = (count: number) => Array.from({ length: count }, (_, n) => ({ sku: `sku-${n}`, quantity: 1 }));
+
+  it.each([
+    [1, 'out of stock: sku-0'],
+    [2, 'out of stock: sku-0, sku-1'],
+    [5, 'out of stock: sku-0, sku-1, sku-2, sku-3, sku-4'],
+    [6, 'out of stock: sku-0, sku-1, sku-2, sku-3, sku-4 and 1 more'],
+  ])('is named, if it is %i', (count, reason) => expect(shortageReason(shortagesOf(count))).toBe(reason));
+
+  it('fits into the event, however much it is', () => {
+    const most = Array.from({ length: MAX_LINES }, () => ({ sku: 'x'.repeat(64), quantity: 1 }));
+    expect(() => new OrderCancelled({ ...OrderCancelled.example, reason: shortageReason(most) })).not.toThrow();
   });
 });

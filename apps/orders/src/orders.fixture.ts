@@ -17,6 +17,13 @@ import type { Quantity } from './stock.js';
 
 export const SECRET = ordersVariables.paymentWebhookSecret.example;
 
+/** Products whose stock does not balance at this moment: what is promised is what open orders hold, and no more than there is. */
+export const STOCK_FLAWS = `
+select sku, on_hand, reserved, promised from products left join (
+  select sku, sum(quantity)::int as promised from order_lines l join orders o on o.id = l.order_id
+  where o.status = 'awaiting-payment' group by sku) open using (sku)
+where reserved <> coalesce(promised, 0) or reserved < 0 or on_hand < reserved`;
+
 export interface OrdersFixture extends TestService {
   /** Opens a customer, as `users` tells; waits until it is known. */
   customer(): Promise<string>;
@@ -33,11 +40,20 @@ export interface OrdersFixture extends TestService {
   told(subject: string): Promise<{ fact: string; data: Record<string, unknown> }[]>;
 }
 
+/** What the provider knows of a payment. */
+export interface SandboxPayment {
+  orderId: string;
+  paymentId: string;
+  mode: string;
+  capturedMinor: number;
+  refundedMinor: number;
+}
+
 export interface Sandbox {
   readonly url: string;
   /** How it treats the payments of an order or a user. */
   mode(id: string, mode: string, afterMs?: number): Promise<void>;
-  payments(): Promise<{ orderId: string; paymentId: string; capturedMinor: number; refundedMinor: number }[]>;
+  payments(): Promise<SandboxPayment[]>;
   stop(): Promise<unknown>;
 }
 
@@ -59,7 +75,7 @@ export async function startSandbox(webhookUrl: string, port?: number): Promise<S
       const { status } = await http('PUT', `/modes/${id}`, { mode, afterMs });
       if (status !== 200) throw new Error(`the sandbox refused ${mode}`);
     },
-    payments: async () => (await http('GET', '/payments')).body as Awaited<ReturnType<Sandbox['payments']>>,
+    payments: async () => (await http('GET', '/payments')).body as SandboxPayment[],
     stop,
   };
 }

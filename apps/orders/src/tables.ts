@@ -53,6 +53,7 @@ export interface OrdersTables {
     provider_reference: string | null;
     reason: string | null;
     refund_id: string | null;
+    refunding_since: Date | null;
     held: string | null;
   };
   payment_requests: {

@@ -1,11 +1,7 @@
-import { Body, Controller, Get, HttpCode, Injectable, Post } from '@nestjs/common';
-import { z } from 'zod';
-
 /** Milliseconds that processes of one machine share. */
 export const now = (): number => performance.timeOrigin + performance.now();
 
 /** What this process has applied, and when. */
-@Injectable()
 export class Progress {
   applied = 0;
   firstAt = 0;
@@ -35,29 +31,9 @@ export class Progress {
     this.times.clear();
     this.keepTimes = keepTimes;
   }
-}
 
-const reset = z.strictObject({ keepTimes: z.boolean() });
-
-@Controller('progress')
-export class ProgressController {
-  constructor(private readonly progress: Progress) {}
-
-  @Get()
   read() {
-    const { applied, first, firstAt, lastAt } = this.progress;
-    const { user, system } = process.cpuUsage();
-    return { applied, first, firstAt, lastAt, cpuMs: (user + system) / 1_000, rss: process.memoryUsage.rss() };
-  }
-
-  @Get('times')
-  times() {
-    return Object.fromEntries(this.progress.times);
-  }
-
-  @Post('reset')
-  @HttpCode(204)
-  reset(@Body({ schema: reset }) { keepTimes }: z.infer<typeof reset>): void {
-    this.progress.reset(keepTimes);
+    const { applied, first, firstAt, lastAt } = this;
+    return { applied, first, firstAt, lastAt, rss: process.memoryUsage.rss() };
   }
 }

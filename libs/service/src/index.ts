@@ -1,3 +1,4 @@
+export { ApiProblems } from './api-problems.js';
 export { BackboneModule } from './backbone.module.js';
 export { bootstrap, type ServiceOptions } from './bootstrap.js';
 export { ConfigurationError, ServiceConfig, loadConfig, type ConfigurationProblem } from './config.js';

@@ -5,7 +5,10 @@ import { Problem, pointerOf, type ProblemError } from './problem.js';
 import { unsafeText } from './unsafe-text.js';
 
 /** A lower-case UUID, for `@Param('id', { schema: uuidParam })`: anything else is a 400 that names the parameter. */
-export const uuidParam = z.uuid({ error: 'must be a UUID' }).transform((id) => id.toLowerCase());
+export const uuidParam = z
+  .uuid({ error: 'must be a UUID' })
+  .transform((id) => id.toLowerCase())
+  .meta({ example: '0199d2c4-7b1e-7c3a-9f60-2b8f1f4f2a11' });
 
 /**
  * Validates `@Body({ schema })`, `@Param(name, { schema })`, `@Query({ schema })` and answers 400 with one entry per problem:

@@ -10,11 +10,11 @@ import { services } from '../../../tools/start/services.mjs';
 import { projectDir } from './environment.js';
 import { freePort } from './free-port.js';
 
-function npmStart(args: string[]) {
+function npmStart(args: string[], given: Record<string, string> = {}) {
   const script = path.join(projectDir, 'tools/start.mjs');
   // set, if to nothing, so that a developer's .env does not matter
   const none = { RABBITMQ_URL: '', USERS_DATABASE_URL: '', ORDERS_DATABASE_URL: '', USERS_PORT: '', ORDERS_PORT: '' };
-  const env = { ...process.env, ...none };
+  const env = { ...process.env, ...none, WITH: '', ...given };
   return spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: tmpdir(), env });
 }
 
@@ -39,6 +39,13 @@ describe('npm start', () => {
   ])('refuses %s with one message', (_what, args, message) => {
     const { status, stderr } = npmStart(args);
     expect(stderr).toMatch(message);
+    expect(status).toBe(1);
+  });
+
+  it('starts the examples that are asked for, and says so if there is no such example', () => {
+    expect(npmStart(['--help'], { WITH: 'shipping' }).stdout).toMatch(/--shipping-port <port> .*\(3003\)/);
+    const { status, stderr } = npmStart([], { WITH: 'shipping, nonsense' });
+    expect(stderr).toBe('✗ WITH names "nonsense", and there is no such example.\n  There is: shipping\n');
     expect(status).toBe(1);
   });
 });

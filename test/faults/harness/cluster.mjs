@@ -148,20 +148,25 @@ export class ClusterNode {
     return run(path.join(scripts, 'rabbitmqctl'), args, { env: this.env, cwd: this.dir, timeoutMs: 60_000 });
   }
 
-  /** From now on this node and those cannot talk to each other: each has a wrong cookie for the other. @param {ClusterNode[]} others */
+  /**
+   * Cuts this node off: the others are refused when they connect, whoever begins. Done here alone and at one moment: were each
+   * told by itself, the others would see a partial partition and pause as well.
+   * @param {ClusterNode[]} others
+   */
   async partFrom(others) {
-    await Promise.all(others.flatMap((other) => [this.#cut(other, 'wrong'), other.#cut(this, 'wrong')]));
+    const refuse = others.map(({ name }) => `erlang:set_cookie('${name}', wrong)`);
+    const disconnect = others.map(({ name }) => `erlang:disconnect_node('${name}')`);
+    await this.#eval([...refuse, ...disconnect]);
   }
 
   /** @param {ClusterNode[]} others */
   async meetAgain(others) {
-    await Promise.all(others.flatMap((other) => [this.#cut(other, this.cookie), other.#cut(this, this.cookie)]));
+    await this.#eval(others.map(({ name }) => `erlang:set_cookie('${name}', '${this.cookie}')`));
   }
 
-  /** @param {ClusterNode} other @param {string} cookie */
-  async #cut(other, cookie) {
-    const expression = `erlang:set_cookie('${other.name}', '${cookie}'), erlang:disconnect_node('${other.name}').`;
-    const { code, stdout, stderr } = await this.rabbitmqctl(['eval', expression]);
+  /** @param {string[]} expressions */
+  async #eval(expressions) {
+    const { code, stdout, stderr } = await this.rabbitmqctl(['eval', `${expressions.join(', ')}.`]);
     if (code !== 0) throw new Error(`${this.name}: ${stderr || stdout}`);
   }
 }

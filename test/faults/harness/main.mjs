@@ -1,8 +1,9 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure, describe } from '../../../tools/infrastructure/failure.mjs';
 import { removeWhatKilledRunsLeft } from '../../../tools/infrastructure/for-tests.mjs';
-import { endEverything, killEverything, rememberProcessesIn } from '../../../tools/infrastructure/processes.mjs';
+import { Rank, endEverything, rememberProcessesIn } from '../../../tools/infrastructure/processes.mjs';
+import { isStopping, onStop, stopAll, stopOnSignals } from '../../../tools/start/shutdown.mjs';
 import { colour, print, step, stopSpinning } from '../../../tools/start/steps.mjs';
 import { sabotages } from '../sabotages.mjs';
 import { scenarios } from '../scenarios/index.mjs';
@@ -12,6 +13,7 @@ import { Pool } from './pool.mjs';
 import { writeReport } from './report.mjs';
 import { runSabotages } from './sabotage.mjs';
 import { runDir } from './servers.mjs';
+import { unmountSmallDisks } from './small-disk.mjs';
 import { Suite } from './suite.mjs';
 
 /** @typedef {import('./options.mjs').Options} Options */
@@ -37,17 +39,22 @@ export const sabotage = (args) =>
 
 /** @param {() => Promise<void>} work */
 async function orderly(work) {
-  stopOnSignals();
+  stopOnSignals({ code: 130, farewell: 'Interrupted.' });
+  onStop(Rank.support, async () => {
+    await endEverything();
+    await unmountSmallDisks();
+    rmSync(runDir, { recursive: true, force: true, maxRetries: 5 });
+  });
   try {
     await work();
   } catch (error) {
+    if (isStopping()) return; // it fails because everything is being stopped, and that ends the process
     stopSpinning();
     console.error(`${colour('red', '✗')} ${describe(error)}`);
     process.exitCode = 1;
-  } finally {
-    await endEverything();
-    rmSync(runDir, { recursive: true, force: true, maxRetries: 5 });
   }
+  if (isStopping()) return;
+  await stopAll();
   process.exit();
 }
 
@@ -74,27 +81,32 @@ async function run(options) {
   if (selection.length === 0) throw new Failure('No scenario has such a name.', 'See: npm run test:faults -- --list');
   const pool = await prepare();
   const suite = new Suite(pool, options);
-  suite.announce(selection);
   const started = Date.now();
   const results = await suite.run(selection);
+  if (isStopping()) return;
   const seconds = (Date.now() - started) / 1_000;
-  if (options.report) writeReport(results, { ...options, versions: await pool.versions(), seconds });
+  const { leftOut } = suite;
+  if (options.results) writeFileSync(options.results, JSON.stringify({ results, leftOut }, null, 2));
+  if (options.report) await writeReport(results, { ...options, leftOut, versions: pool.versions, seconds });
   await pool.remove();
+  summarize(results, options);
+}
+
+/** @param {readonly import('./types.js').Result[]} results @param {Options} options */
+function summarize(results, { events, seed }) {
   const failed = results.filter(({ ok }) => !ok);
-  const events = results.reduce((sum, result) => sum + result.events, 0);
+  const total = results.reduce((sum, result) => sum + result.events, 0);
   print('');
   if (failed.length === 0) {
     print(
-      `${colour('green', '✓')} ${results.length} scenarios, ${events} events: lost 0, duplicated 0, out of order 0, unexpected 0`,
+      `${colour('green', '✓')} ${results.length} scenarios, ${total} events: lost 0, duplicated 0, out of order 0, unexpected 0`,
     );
     return;
   }
   print(
     `${colour('red', '✗')} ${failed.length} of ${results.length} scenarios failed: ${failed.map(({ scenario }) => scenario).join(', ')}`,
   );
-  print(
-    `  repeat one: npm run test:faults -- --only ${failed[0]?.scenario} --events ${options.events} --seed ${options.seed}`,
-  );
+  print(`  repeat one: npm run test:faults -- --only ${failed[0]?.scenario} --events ${events} --seed ${seed}`);
   process.exitCode = 1;
 }
 
@@ -104,6 +116,7 @@ async function runWithoutGuards(options, selection) {
   const pool = await prepare();
   print(`${selection.length} guards, ${options.events} events each, seed ${options.seed}`);
   const failed = await runSabotages(pool, options, selection);
+  if (isStopping()) return;
   await pool.remove();
   print('');
   if (failed.length === 0)
@@ -118,21 +131,4 @@ async function prepare() {
   rememberProcessesIn(path.join(runDir, 'running.json'));
   await step('Build of the services', buildServices);
   return new Pool();
-}
-
-function stopOnSignals() {
-  let stopping = false;
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
-    process.on(signal, () => {
-      if (!stopping) print(colour('gray', '\nStopping …'));
-      const end = stopping ? killEverything() : endEverything();
-      stopping = true;
-      void end.finally(() => {
-        rmSync(runDir, { recursive: true, force: true, maxRetries: 5 });
-        process.exit(130);
-      });
-    });
-  }
-  // A closed terminal or pipe is no reason to fail.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }

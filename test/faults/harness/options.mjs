@@ -13,6 +13,7 @@ Starts a RabbitMQ and a Postgres for itself, runs every scenario with real proce
   --repeat <n>       runs the chosen scenarios n times, each time with another seed
   --patience <n>     everything may take n times longer: for a machine that is slow or busy
   --report           writes docs/RELIABILITY.md
+  --results <file>   writes the results as JSON
   --help
 
 Exits with 0 if everything held. What failed keeps its logs in .data/faults/<scenario>/.
@@ -40,6 +41,7 @@ export function readOptions(args) {
     repeat: wholeNumber('--repeat', values.repeat, 1),
     seed: values.seed ?? Math.random().toString(36).slice(2, 8),
     report: values.report ?? false,
+    results: values.results,
   };
 }
 
@@ -58,6 +60,7 @@ function parseOrFail(args) {
         repeat: { type: 'string' },
         patience: { type: 'string' },
         report: { type: 'boolean' },
+        results: { type: 'string' },
       },
     });
   } catch (error) {

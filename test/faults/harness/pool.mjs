@@ -38,7 +38,8 @@ export class Pool {
     await servers?.remove();
   }
 
-  async versions() {
+  /** Of the servers and of Node.js; empty before the first lease. */
+  get versions() {
     return this.#versions ?? {};
   }
 

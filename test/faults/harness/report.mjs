@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
+import { format, resolveConfig } from 'prettier';
 import { projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { scenarios } from '../scenarios/index.mjs';
 
@@ -10,33 +11,44 @@ import { scenarios } from '../scenarios/index.mjs';
 const FILE = path.join(projectDir, 'docs', 'RELIABILITY.md');
 
 /**
- * @param {readonly Result[]} results
- * @param {{ seed: string, events: number, patience: number, versions: Record<string, string>, seconds: number }} run
+ * @typedef {object} Run
+ * @property {string} seed
+ * @property {number} events per scenario
+ * @property {number} patience
+ * @property {Record<string, string>} versions
+ * @property {number} seconds
+ * @property {readonly { scenario: string, reason: string }[]} leftOut
  */
-export function writeReport(results, run) {
-  writeFileSync(FILE, `${[header(results, run), table(results), details(results)].join('\n\n')}\n`);
+
+/** @param {readonly Result[]} results @param {Run} run */
+export async function writeReport(results, run) {
+  const text = `${[header(results, run), table(results), details(results)].join('\n\n')}\n`;
+  writeFileSync(FILE, await format(text, { ...(await resolveConfig(FILE)), parser: 'markdown' }));
 }
 
-/** @param {readonly Result[]} results @param {Parameters<typeof writeReport>[1]} run */
-function header(results, { seed, events, patience, versions, seconds }) {
+/** @param {readonly Result[]} results @param {Run} run */
+function header(results, { seed, events, patience, versions, seconds, leftOut }) {
   const total = (/** @type {'events' | 'effects' | 'lost' | 'duplicated' | 'outOfOrder' | 'unexpected'} */ field) =>
     results.reduce((sum, result) => sum + result[field], 0);
   const failed = results.filter(({ ok }) => !ok);
+  const fewest = Math.min(...results.map((result) => result.events));
   const software = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   const slower = patience > 1 ? ` Time-outs and targets were multiplied by ${patience} (\`--patience\`).` : '';
+  const missing = leftOut.map(({ scenario, reason }) => `\n- Not run: \`${scenario}\`, which ${reason}.`).join('');
   return `# Reliability, measured
 
 Written by \`npm run test:faults -- --report\` on ${new Date().toISOString().slice(0, 10)}; do not edit. Every figure here was measured in that run.
 
-- **${results.length} scenarios**, ${failed.length === 0 ? 'all of them passed' : `${failed.length} of them FAILED`}; at least ${number(events)} events each, ${number(total('events'))} in all, ${number(total('effects'))} effects; ${Math.round(seconds / 60)} minutes.
+- **${results.length} of ${scenarios.length} scenarios**, ${failed.length === 0 ? 'all of them passed' : `${failed.length} of them FAILED`}; load for at least ${number(events)} events each, between ${number(fewest)} and ${number(Math.max(...results.map((result) => result.events)))} recorded, ${number(total('events'))} in all, with ${number(total('effects'))} effects; ${Math.round(seconds / 60)} minutes.
 - **Lost ${total('lost')}, duplicated ${total('duplicated')}, out of order ${total('outOfOrder')}, unexpected ${total('unexpected')}.**
 - ${software.join(', ')}; ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB.${slower}
-- Seed \`${seed}\`. The same again: \`npm run test:faults -- --events ${events} --seed ${seed}\`; one scenario: \`--only <name>\`.
+- Seed \`${seed}\`. The same again: \`npm run test:faults -- --events ${events} --seed ${seed}\`; one scenario: \`--only <name>\`.${missing}
 
 In every scenario real processes, a real RabbitMQ and a real Postgres work under load: commands over HTTP, several types of events, half of
 them on a few hot streams, reactions that fail at random, are slow, share rows or record events themselves. A checker outside of them compares
 what clients were told, what was recorded and what had an effect (in a table without unique keys), and a scenario also fails if its fault
 cannot be shown to have happened, if something is left waiting, if a connection is left open, or if recovery takes longer than the target.
+The guards that make it so are switched off one by one in \`npm run test:sabotage\`, and each time the suite must fail.
 
 _Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere. Some of that is the
 load itself: retries after 1 s and 5 s, and reactions that take longer than the 2 s of a live one. \`nothing-happens\` shows how much.`;
@@ -48,7 +60,9 @@ function table(results) {
     const { scenario, ok, events, lost, duplicated, outOfOrder, unexpected, recoverySeconds, target } = result;
     const name = `[${scenario}](#${scenario})${ok ? '' : ' **failed**'}`;
     const recovered = recoverySeconds === undefined ? '–' : `${recoverySeconds.toFixed(1)} s`;
-    return `| ${[name, number(events), lost, duplicated, outOfOrder, unexpected, recovered, `${target} s`].join(' | ')} |`;
+    // One that broke off was not counted, which is not the same as none.
+    const counts = events > 0 ? [number(events), lost, duplicated, outOfOrder, unexpected] : Array(5).fill('–');
+    return `| ${[name, ...counts, recovered, `${target} s`].join(' | ')} |`;
   });
   return [
     '| scenario | events | lost | duplicated | out of order | unexpected | recovered in | target |',
@@ -67,7 +81,7 @@ function details(results) {
         `## ${scenario}`,
         about?.what,
         `- What a user notices: ${about?.notice}`,
-        `- What shows that it happened: ${evidence.join('; ') || 'nothing'}.`,
+        `- Faults injected, as seen: ${evidence.join('; ') || 'none'}.`,
         `- Commands: ${number(commands.ok)} done, ${number(commands.failed)} refused${repeated}.`,
         ...(ok ? [] : problems.slice(0, 10).map((problem) => `- **Failed**: ${problem.split('\n')[0]}`)),
       ].join('\n');

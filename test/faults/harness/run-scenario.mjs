@@ -20,17 +20,8 @@ const PATIENCE_SECONDS = 60;
 export async function runScenario(scenario, { onPhase = () => {}, restSeconds = PATIENCE_SECONDS, ...options }) {
   const started = Date.now();
   const trial = new Trial(scenario, options);
-  /** @type {Result} */
-  const result = {
-    scenario: scenario.name,
-    ok: false,
-    evidence: trial.evidence,
-    commands: { ok: 0, failed: 0, repeated: 0 },
-    recoverySeconds: undefined,
-    target: scenario.target,
-    seconds: 0,
-    ...{ events: 0, effects: 0, lost: 0, duplicated: 0, outOfOrder: 0, unexpected: 0, problems: [] },
-  };
+  const result = { ...emptyResult(scenario), evidence: trial.evidence };
+  onPhase = timed(result, onPhase);
   try {
     onPhase('starts');
     await trial.setUp();
@@ -63,10 +54,35 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
   result.commands.repeated = trial.load.repeated;
   result.ok = result.problems.length === 0;
   result.seconds = Math.round((Date.now() - started) / 100) / 10;
+  onPhase('is cleaned up');
   await trial.cleanUp().catch((error) => appendFileSync(`${trial.dir}/clean-up.log`, stackOf(error)));
+  onPhase('ends');
   if (result.ok) rmSync(trial.dir, { recursive: true, force: true });
   else appendFileSync(`${trial.dir}/result.json`, `${JSON.stringify(result, null, 2)}\n`);
   return { ...result, dir: trial.dir };
+}
+
+/** Of a scenario that has not been run. @param {Scenario} scenario @returns {Result} */
+export const emptyResult = ({ name, target }) => ({
+  scenario: name,
+  ok: false,
+  evidence: [],
+  commands: { ok: 0, failed: 0, repeated: 0 },
+  recoverySeconds: undefined,
+  target,
+  seconds: 0,
+  phases: {},
+  ...{ events: 0, effects: 0, lost: 0, duplicated: 0, outOfOrder: 0, unexpected: 0, problems: [] },
+});
+
+/** Writes down how long each phase takes. @param {Result} result @param {(phase: string) => void} onPhase */
+function timed(result, onPhase) {
+  let last = { phase: '', since: Date.now() };
+  return (/** @type {string} */ phase) => {
+    if (last.phase) result.phases[last.phase] = (Date.now() - last.since) / 1_000;
+    last = { phase, since: Date.now() };
+    onPhase(phase);
+  };
 }
 
 /** @param {Promise<void>} work @param {number} seconds @param {string} what */

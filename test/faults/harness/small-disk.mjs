@@ -1,7 +1,12 @@
 // A file system of a few megabytes, for a table that is to run out of space. Linux and root only.
+import { execFile } from 'node:child_process';
 import { chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { run } from '../../../tools/infrastructure/commands.mjs';
+
+/** @type {Set<string>} */
+const mounted = new Set();
 
 /** Why there cannot be one here. */
 export function whyNoSmallDisk() {
@@ -22,9 +27,11 @@ export async function moveToSmallDisk(trial, { name, table, freeBytes }) {
   const tablespace = `small_${process.pid}`;
   mkdirSync(folder, { recursive: true });
   await must('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', folder]);
+  mounted.add(folder);
   trial.lastly.push(async () => {
     await trial.servers.asSuperuser(`drop tablespace if exists ${tablespace}`);
     await must('umount', [folder]);
+    mounted.delete(folder);
     rmSync(folder, { recursive: true, force: true });
   });
   const { uid, gid } = statSync(dir);
@@ -38,6 +45,11 @@ export async function moveToSmallDisk(trial, { name, table, freeBytes }) {
   const available = Number(stdout.trim().split('\n').at(-1));
   writeFileSync(filler, Buffer.alloc(Math.max(0, available - freeBytes)));
   return () => rmSync(filler);
+}
+
+/** Those of a run that is interrupted, whose Postgres has ended. */
+export async function unmountSmallDisks() {
+  for (const folder of mounted) await promisify(execFile)('umount', [folder]).catch(() => {});
 }
 
 /** @param {string} command @param {string[]} args */

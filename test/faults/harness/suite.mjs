@@ -1,22 +1,21 @@
-// Runs scenarios one after the other and says how it goes.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// Runs scenarios one after the other and says how it goes. Whatever happens to one, the others are run.
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { dataDir, projectDir } from '../../../tools/infrastructure/outside.mjs';
+import { isStopping } from '../../../tools/start/shutdown.mjs';
 import { colour, print, step } from '../../../tools/start/steps.mjs';
-import { runScenario } from './run-scenario.mjs';
+import { Estimate } from './estimate.mjs';
+import { emptyResult, runScenario } from './run-scenario.mjs';
 
 /** @typedef {import('./types.js').Scenario} Scenario */
 /** @typedef {import('./types.js').Result} Result */
-
-const TIMINGS = path.join(dataDir, 'faults', 'timings.json');
-/** Start, recovery, check and stop of a scenario that was never timed here, in seconds. */
-const USUAL_SECONDS = 22;
 
 /** A scenario that did not hold; everything about it is in the result. */
 class ScenarioFailedError extends Error {}
 
 export class Suite {
-  #timings = /** @type {Record<string, number>} */ (readTimings());
+  /** What cannot run here, and why. @type {{ scenario: string, reason: string }[]} */
+  leftOut = [];
 
   /**
    * @param {import('./pool.mjs').Pool} pool
@@ -25,63 +24,80 @@ export class Suite {
   constructor(pool, options) {
     this.pool = pool;
     this.options = options;
-  }
-
-  /** @param {readonly Scenario[]} selection */
-  announce(selection) {
-    const { seed, events, repeat } = this.options;
-    const minutes = (selection.reduce((sum, one) => sum + this.#estimate(one), 0) * repeat) / 60;
-    print(
-      `${selection.length} scenarios × ${events} events, seed ${seed}, about ${Math.max(1, Math.round(minutes))} min`,
-    );
+    this.estimate = new Estimate(options.events);
   }
 
   /** @param {readonly Scenario[]} selection @returns {Promise<Result[]>} */
   async run(selection) {
-    /** @type {Result[]} */
-    const results = [];
-    const possible = selection.filter((scenario) => {
-      const reason = scenario.impossible?.();
-      if (reason) print(colour('gray', `– ${scenario.name} is left out: it ${reason}`));
-      return !reason;
-    });
-    const queue = Array.from({ length: this.options.repeat }, (_, round) =>
-      possible.map((scenario) => ({
+    const { seed, events, repeat } = this.options;
+    const queue = Array.from({ length: repeat }, (_, round) =>
+      this.#possible(selection, round === 0).map((scenario) => ({
         scenario,
-        seed: round === 0 ? this.options.seed : `${this.options.seed}-${round}`,
+        seed: round === 0 ? seed : `${seed}-${round}`,
       })),
     ).flat();
+    const left = (/** @type {number} */ from) =>
+      this.estimate.minutes(queue.slice(from).map(({ scenario }) => scenario));
+    print(`${queue.length} scenarios × ${events} events, seed ${seed}, about ${left(0)} min`);
+    /** @type {Result[]} */
+    const results = [];
     for (const [index, { scenario, seed }] of queue.entries()) {
-      const left = queue.slice(index).reduce((sum, one) => sum + this.#estimate(one.scenario), 0);
+      if (isStopping()) break;
       const label = `${String(index + 1).padStart(String(queue.length).length)}/${queue.length} ${scenario.name}`;
-      results.push(await this.#one(scenario, seed, label, left));
+      results.push(await this.#one(scenario, seed, label, left(index)));
+      // On a terminal the moving line says it all the time.
+      if (!process.stdout.isTTY && index % 5 === 4 && index + 1 < queue.length) {
+        print(`  ${queue.length - index - 1} scenarios left, about ${left(index + 1)} min`);
+      }
     }
     return results;
   }
 
-  /** @param {Scenario} scenario @param {string} seed @param {string} label @param {number} left in seconds @returns {Promise<Result>} */
-  async #one(scenario, seed, label, left) {
-    /** @type {(Result & { dir: string }) | undefined} */
-    let result;
-    const minutes = Math.ceil(left / 60);
+  /** @param {readonly Scenario[]} selection @param {boolean} note what is left out */
+  #possible(selection, note) {
+    return selection.filter(({ name, impossible }) => {
+      const reason = impossible?.();
+      if (reason && note) {
+        print(colour('gray', `– ${name} is left out: it ${reason}`));
+        this.leftOut.push({ scenario: name, reason });
+      }
+      return !reason;
+    });
+  }
+
+  /** @param {Scenario} scenario @param {string} seed @param {string} label @param {number} minutes that are left @returns {Promise<Result>} */
+  async #one(scenario, seed, label, minutes) {
+    const started = Date.now();
+    /** @type {Result & { dir: string }} */
+    let result = { ...emptyResult(scenario), dir: path.join(dataDir, 'faults', scenario.name) };
     try {
       await step(label, async ({ progress, result: say }) => {
-        progress(`gets its servers (${minutes} min left)`);
-        const servers = await this.pool.lease(scenario);
         const onPhase = (/** @type {string} */ phase) => progress(`${phase} (${minutes} min left)`);
-        rmSync(path.join(dataDir, 'faults', scenario.name), { recursive: true, force: true });
-        const { events, sabotage, patience } = this.options;
-        result = await runScenario(scenario, { servers, seed, events, sabotage, patience, onPhase });
-        this.#remember(scenario, result.seconds);
-        await this.pool.giveBack(servers, result.ok);
+        result = await this.#withServers(scenario, seed, onPhase).catch((error) => ({
+          ...result,
+          problems: [`it could not be run: ${error instanceof Error ? error.stack : error}`],
+        }));
+        if (isStopping()) return;
+        this.estimate.took(scenario, (Date.now() - started) / 1_000);
         if (!result.ok) throw new ScenarioFailedError();
         say(`${result.events} events, recovered in ${result.recoverySeconds} s; ${result.evidence.join('; ')}`);
       });
     } catch (error) {
       if (!(error instanceof ScenarioFailedError)) throw error;
-      if (result) this.#complain(label, result);
+      this.#complain(label, result);
     }
-    return /** @type {Result} */ (result);
+    return result;
+  }
+
+  /** @param {Scenario} scenario @param {string} seed @param {(phase: string) => void} onPhase */
+  async #withServers(scenario, seed, onPhase) {
+    onPhase('gets its servers');
+    const servers = await this.pool.lease(scenario);
+    rmSync(path.join(dataDir, 'faults', scenario.name), { recursive: true, force: true });
+    const { events, sabotage, patience } = this.options;
+    const result = await runScenario(scenario, { servers, seed, events, sabotage, patience, onPhase });
+    await this.pool.giveBack(servers, result.ok);
+    return result;
   }
 
   /** @param {string} label @param {Result & { dir: string }} result */
@@ -94,21 +110,4 @@ export class Suite {
     for (const line of evidence) print(colour('gray', `    evidence: ${line}`));
     print(`    logs: ${path.relative(projectDir, dir)}`);
   }
-
-  /** @param {Scenario} scenario */
-  #estimate({ name, load, seconds = 0 }) {
-    return this.#timings[name] ?? USUAL_SECONDS + (load?.seconds ?? 6) + seconds;
-  }
-
-  /** @param {Scenario} scenario @param {number} seconds */
-  #remember({ name }, seconds) {
-    this.#timings[name] = seconds;
-    mkdirSync(path.dirname(TIMINGS), { recursive: true });
-    writeFileSync(TIMINGS, JSON.stringify(this.#timings, null, 2));
-  }
-}
-
-/** @returns {Record<string, number>} */
-function readTimings() {
-  return existsSync(TIMINGS) ? JSON.parse(readFileSync(TIMINGS, 'utf8')) : {};
 }

@@ -116,4 +116,6 @@ export interface Result extends Verdict {
   recoverySeconds: number | undefined;
   target: number;
   seconds: number;
+  /** How long each part of it took, in seconds. */
+  phases: Record<string, number>;
 }

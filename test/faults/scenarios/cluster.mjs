@@ -5,6 +5,13 @@ const QUEUE = 'consumer.inbox';
 /** @param {Trial} trial */
 const records = (trial) => trial.count('consumer', `select count(*) from effects where reaction = 'Record'`);
 
+/** What the management API says of a leader is some seconds old. @param {Trial} trial @param {object} leader */
+const anotherLeads = (trial, leader) =>
+  trial.until(
+    'another broker leads',
+    async () => (await trial.servers.cluster.leaderOf(trial.vhost, QUEUE)) !== leader,
+  );
+
 /** Faults of a cluster of three brokers. @type {import('../harness/types.js').Scenario[]} */
 export const clusterScenarios = [
   {
@@ -23,11 +30,8 @@ export const clusterScenarios = [
       const before = await records(trial);
       await trial.sleep(15);
       const applied = (await records(trial)) - before;
-      const next = await trial.servers.cluster.leaderOf(trial.vhost, QUEUE);
-      trial.prove(
-        next !== leader && applied > 0,
-        `another broker took over; ${applied} events were applied while the first was dead`,
-      );
+      await anotherLeads(trial, leader);
+      trial.prove(applied > 0, `another broker took over; ${applied} events were applied while the first was dead`);
       await leader.start();
     },
   },
@@ -47,12 +51,9 @@ export const clusterScenarios = [
       const before = await records(trial);
       await trial.sleep(40);
       const applied = (await records(trial)) - before;
-      const next = await trial.servers.cluster.leaderOf(trial.vhost, QUEUE);
+      await anotherLeads(trial, leader);
       leader.signal('SIGCONT');
-      trial.prove(
-        next !== leader && applied > 0,
-        `another broker took over; ${applied} events were applied while the first hung`,
-      );
+      trial.prove(applied > 0, `another broker took over; ${applied} events were applied while the first hung`);
     },
   },
   {
@@ -105,7 +106,7 @@ export const clusterScenarios = [
       const before = await records(trial);
       await trial.sleep(30);
       const applied = (await records(trial)) - before;
-      const next = await cluster.leaderOf(trial.vhost, QUEUE);
+      await anotherLeads(trial, leader);
       await leader.meetAgain(others);
       await trial.until(
         'the cluster is whole again',
@@ -117,7 +118,7 @@ export const clusterScenarios = [
       );
       leader.isUp = true;
       trial.prove(
-        next !== leader && applied > 0,
+        applied > 0,
         `the majority chose another leader; ${applied} events were applied while the first was cut off`,
       );
     },

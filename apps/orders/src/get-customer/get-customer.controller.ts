@@ -1,4 +1,4 @@
-import { uuidParam } from '@app/service';
+import { ApiProblems, uuidParam } from '@app/service';
 import { Controller, Get, Param } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -11,6 +11,7 @@ export class GetCustomerController {
 
   @Get(':userId')
   @ApiOperation({ summary: 'Read what this service knows of a user' })
+  @ApiProblems({ 404: 'Not known here (yet).' })
   @ApiOkResponse({ description: 'The customer.', standardSchema: customerView })
   get(@Param('userId', { schema: uuidParam }) userId: string) {
     return this.queries.execute(new GetCustomer(userId));

@@ -1,4 +1,4 @@
-import { uuidParam } from '@app/service';
+import { ApiProblems, uuidParam } from '@app/service';
 import { Controller, Get, Param } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -12,6 +12,7 @@ export class GetOrderController {
 
   @Get(':id')
   @ApiOperation({ summary: 'Read an order and what has happened to it' })
+  @ApiProblems({ 404: 'There is no such order.' })
   @ApiOkResponse({ description: 'The order.', standardSchema: orderView })
   get(@Param('id', { schema: uuidParam }) id: string) {
     return this.queries.execute(new GetOrder(id));

@@ -1,5 +1,5 @@
 import { sku as skuParam } from '@app/contracts';
-import { etagHeader, etagOf } from '@app/service';
+import { ApiProblems, etagHeader, etagOf } from '@app/service';
 import { Controller, Get, Param, Res } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -14,6 +14,7 @@ export class GetProductController {
 
   @Get(':sku')
   @ApiOperation({ summary: 'Read a product and how much of it there is' })
+  @ApiProblems({ 404: 'There is no such product.' })
   @ApiOkResponse({ description: 'The product.', headers: etagHeader, standardSchema: productView })
   async get(
     @Param('sku', { schema: skuParam.meta({ example: 'teapot' }) }) sku: string,

@@ -1,4 +1,4 @@
-import { pageOf } from '@app/service';
+import { ApiProblems, pageOf } from '@app/service';
 import { Controller, Get, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -12,6 +12,7 @@ export class ListOrdersController {
 
   @Get()
   @ApiOperation({ summary: 'List orders, the newest first' })
+  @ApiProblems()
   @ApiOkResponse({ description: 'A page of orders.', standardSchema: pageOf(orderView) })
   list(@Query({ schema: orderQuery }) query: OrderQuery) {
     return this.queries.execute(new ListOrders(query));

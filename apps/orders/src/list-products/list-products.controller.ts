@@ -1,4 +1,4 @@
-import { pageOf } from '@app/service';
+import { ApiProblems, pageOf } from '@app/service';
 import { Controller, Get, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -12,6 +12,7 @@ export class ListProductsController {
 
   @Get()
   @ApiOperation({ summary: 'List the products by SKU' })
+  @ApiProblems()
   @ApiOkResponse({ description: 'A page of products.', standardSchema: pageOf(productView) })
   list(@Query({ schema: productQuery }) query: ProductQuery) {
     return this.queries.execute(new ListProducts(query));

@@ -3,6 +3,7 @@ import { Database } from '@app/database';
 import type { Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
 import { sql } from 'kysely';
+import { shortageReason } from '../order.js';
 import { OrderProcess } from '../order-process.js';
 import { lockOrdersOf } from '../order-rows.js';
 import { STOCK } from '../stock-rows.js';
@@ -29,7 +30,7 @@ export class OpenCustomerOnUserRegistered implements Reaction<UserRegistered> {
     for (const order of await lockOrdersOf(tx, userId, ['awaiting-customer'])) {
       const shortages = await this.process.place(tx, order, 'standard');
       if (shortages.length === 0) continue;
-      await this.process.cancel(tx, [order], `out of stock: ${shortages.map(({ sku }) => sku).join(', ')}`);
+      await this.process.cancel(tx, [order], shortageReason(shortages));
     }
   }
 }

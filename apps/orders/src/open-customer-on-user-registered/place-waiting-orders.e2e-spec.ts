@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { UserRegistered } from '@app/contracts';
 import { eventually } from '@app/testing';
+import { MAX_LINES } from '../money.js';
 import { startOrdersAndSandbox, type OrdersFixture, type Sandbox } from '../orders.fixture.js';
 
 describe('OpenCustomerOnUserRegistered, when orders have waited for the customer', () => {
@@ -40,6 +41,17 @@ describe('OpenCustomerOnUserRegistered, when orders have waited for the customer
     const { history } = await orders.until(second.id, 'cancelled');
     expect(history.at(-1)).toMatchObject({ reason: `out of stock: ${sku}` });
     expect(await orders.stock(sku)).toMatchObject({ onHand: 2, reserved: 0 });
+  });
+
+  it('cancels an order of which nothing at all is left, however long it is', async () => {
+    const skus = Array.from({ length: MAX_LINES }, () => `${randomUUID()}${'x'.repeat(28)}`);
+    const teapot = { name: 'Teapot', priceMinor: 1_250, currency: 'EUR' };
+    await Promise.all(skus.map((each) => orders.http('PUT', `/products/${each}`, teapot)));
+    const { id } = await orders.order(userId, ...skus.map((each) => ({ sku: each, quantity: 1 })));
+    await orders.deliver(registered());
+    const { history } = await orders.until(id, 'cancelled');
+    expect(history.at(-1)!.reason).toMatch(/^out of stock: .* and 95 more$/);
+    expect(await orders.http('GET', `/customers/${userId}`)).toMatchObject({ body: { status: 'active' } });
   });
 
   it('leaves none behind that is ordered while the registration arrives', async () => {

@@ -1,5 +1,5 @@
 import { sku } from '@app/contracts';
-import { Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
+import { ApiProblems, Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
 import { Body, Controller, HttpCode, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiAcceptedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -32,6 +32,10 @@ export class PlaceOrderController {
   @Post()
   @HttpCode(202)
   @ApiOperation({ summary: 'Order; stock is reserved and the payment asked for as soon as the customer is known here' })
+  @ApiProblems({
+    409: 'Out of stock, or a request with this Idempotency-Key is still running.',
+    422: 'Unknown products, mixed currencies, a closed account, or an Idempotency-Key that was used for another request.',
+  })
   @ApiAcceptedResponse({
     description: 'Taken in.',
     headers: { Location: { description: 'What becomes of it.', schema: { type: 'string', example: '/orders/…' } } },

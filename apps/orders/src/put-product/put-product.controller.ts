@@ -1,5 +1,5 @@
 import { currency, sku as skuParam } from '@app/contracts';
-import { etagHeader, etagOf } from '@app/service';
+import { ApiProblems, etagHeader, etagOf } from '@app/service';
 import { Body, Controller, Param, Put, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -28,6 +28,7 @@ export class PutProductController {
 
   @Put(':sku')
   @ApiOperation({ summary: 'Offer a product, or change the offer; orders keep the price they were quoted' })
+  @ApiProblems()
   @ApiCreatedResponse({
     description: 'A new product; there is nothing of it in stock.',
     headers: etagHeader,

@@ -1,5 +1,5 @@
 import { sku as skuParam } from '@app/contracts';
-import { etagHeader, etagOf, IfMatch, type Precondition } from '@app/service';
+import { ApiProblems, etagHeader, etagOf, IfMatch, type Precondition } from '@app/service';
 import { Body, Controller, Param, Put, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -21,6 +21,11 @@ export class PutStockController {
 
   @Put(':sku/stock')
   @ApiOperation({ summary: 'Say how much of a product there is' })
+  @ApiProblems({
+    404: 'There is no such product.',
+    409: 'More is promised to orders than that.',
+    412: 'The product has changed since.',
+  })
   @ApiOkResponse({ description: 'The product.', headers: etagHeader, standardSchema: productView })
   async put(
     @Param('sku', { schema: skuParam.meta({ example: 'teapot' }) }) sku: string,

@@ -1,5 +1,5 @@
 import { currency } from '@app/contracts';
-import { BadRequestProblem } from '@app/service';
+import { ApiProblems, BadRequestProblem } from '@app/service';
 import { Body, Controller, Headers, HttpCode, Post, UseGuards } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiHeader, ApiNoContentResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -31,10 +31,11 @@ export class ReceivePaymentWebhookController {
   @HttpCode(204)
   @UseGuards(WebhookSignature)
   @ApiOperation({ summary: 'For the payment provider: what has become of a payment (Standard Webhooks)' })
-  @ApiHeader({ name: 'webhook-id', description: 'Each counts once.' })
-  @ApiHeader({ name: 'webhook-timestamp' })
-  @ApiHeader({ name: 'webhook-signature', description: '401 if it is wrong.' })
-  @ApiNoContentResponse({ description: 'Taken in, now or before. 404 if there is no such payment: try again later.' })
+  @ApiProblems({ 401: 'The signature is wrong.', 404: 'There is no such payment (yet): try again later.' })
+  @ApiHeader({ name: 'webhook-id', required: true, description: 'Each counts once.', example: 'msg_2Kfx' })
+  @ApiHeader({ name: 'webhook-timestamp', required: true, description: 'In seconds.', example: '1769860800' })
+  @ApiHeader({ name: 'webhook-signature', required: true, example: 'v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=' })
+  @ApiNoContentResponse({ description: 'Taken in, now or before.' })
   async receive(
     @Headers('webhook-id') id: string,
     @Body({ schema: paymentWebhook }) { type, data }: z.infer<typeof paymentWebhook>,

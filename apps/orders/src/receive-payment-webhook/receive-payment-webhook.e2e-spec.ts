@@ -71,6 +71,22 @@ describe('an order, its payment and the provider', () => {
     expect(await factsOf((await orders.payment(id)).id)).toEqual(['payment.completed']);
   });
 
+  it('paid late, but not too late: waits, then confirmed', async () => {
+    const { id } = await orderIn('late', 600);
+    await eventually(async () => expect(await captured(id)).toEqual([0])); // it has been asked for
+    expect(await orders.read(id)).toMatchObject({ status: 'awaiting-payment' });
+    await orders.until(id, 'confirmed');
+    expect(await captured(id)).toEqual([2_500]);
+  });
+
+  it('never paid: open until its deadline, with its goods reserved', async () => {
+    const { id } = await orderIn('timeout');
+    await eventually(async () => expect(await captured(id)).toEqual([0]));
+    expect(await orders.read(id)).toMatchObject({ status: 'awaiting-payment' });
+    expect(await orders.stock(sku)).toMatchObject({ onHand: 10, reserved: 2 });
+    expect(await orders.rows('select from messaging.timers where key like $1', `%${id}`)).toHaveLength(1);
+  });
+
   it('paid after it was cancelled: refunded, and told', async () => {
     const { id } = await orderIn('late', 500);
     await eventually(async () => expect(await captured(id)).toEqual([0])); // it has been asked for

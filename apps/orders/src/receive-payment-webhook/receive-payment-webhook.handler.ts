@@ -4,7 +4,7 @@ import { Outbox } from '@app/messaging';
 import { NotFoundProblem } from '@app/service';
 import { Logger } from '@nestjs/common';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import type { Selectable, Updateable } from 'kysely';
+import { sql, type Selectable, type UpdateObject } from 'kysely';
 import { v7 as uuidv7 } from 'uuid';
 import { hasReserved } from '../order.js';
 import { OrderProcess } from '../order-process.js';
@@ -71,7 +71,10 @@ export class ReceivePaymentWebhookHandler implements ICommandHandler<ReceivePaym
       provider_reference: reference,
       ...(wanted
         ? { status: 'completed' }
-        : { status: 'refunding', refund_id: uuidv7(), reason: 'paid after the order was cancelled' }),
+        : {
+            ...{ status: 'refunding', refund_id: uuidv7(), refunding_since: sql<Date>`now()` },
+            reason: 'paid after the order was cancelled',
+          }),
     });
     await this.outbox.add(tx, new PaymentCompleted(factsOf(order, { ...completed, reason: null })));
     if (wanted) return this.process.confirm(tx, order);
@@ -119,7 +122,7 @@ async function lockPayment(tx: Tx, id: string): Promise<{ order: OrderRow; payme
   return { order: order!, payment };
 }
 
-const update = (tx: Tx, { id }: PaymentRow, change: Updateable<OrdersTables['payments']>): Promise<PaymentRow> =>
+const update = (tx: Tx, { id }: PaymentRow, change: UpdateObject<OrdersTables, 'payments'>): Promise<PaymentRow> =>
   tx.updateTable('payments').set(change).where('id', '=', id).returningAll().executeTakeFirstOrThrow();
 
 /** What every event of a payment tells. */

@@ -96,6 +96,23 @@ describe('POST /webhooks/payments', () => {
     expect(await send(bodyOf(), { id: 'x'.repeat(201) })).toMatchObject({ status: 400 });
   });
 
+  it('shows since when a refund is under way, until it is reported', async () => {
+    const age = async () =>
+      Number(
+        /^payments_refunding_oldest_age_seconds (\S+)$/m.exec(
+          (await orders.http('GET', '/metrics')).body as string,
+        )?.[1],
+      );
+    expect(await age()).toBe(0);
+    await orders.http('POST', `/orders/${payment.orderId}/cancel`);
+    await send(bodyOf());
+    expect(await orders.payment(payment.orderId)).toMatchObject({ status: 'refunding' });
+    expect(await age()).toBeGreaterThan(0);
+    expect(await send(bodyOf({}, 'payment.refunded'))).toMatchObject({ status: 204 });
+    expect(await orders.payment(payment.orderId)).toMatchObject({ status: 'refunded' });
+    expect(await age()).toBe(0);
+  });
+
   it('holds a payment that failed and is completed after all', async () => {
     await send(bodyOf({}, 'payment.failed'));
     expect(await send(bodyOf())).toMatchObject({ status: 204 });

@@ -1,4 +1,4 @@
-import { etagHeader, etagOf, IfMatch, uuidParam, type Precondition } from '@app/service';
+import { ApiProblems, etagHeader, etagOf, IfMatch, uuidParam, type Precondition } from '@app/service';
 import { Body, Controller, Param, Patch, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -20,6 +20,11 @@ export class ChangeProfileController {
 
   @Patch(':id')
   @ApiOperation({ summary: "Change a user's name or e-mail address" })
+  @ApiProblems({
+    404: 'There is no such user.',
+    409: 'The e-mail address is taken, or the user is deactivated.',
+    412: 'The user has changed since.',
+  })
   @ApiOkResponse({
     description: 'The user; if anything changed, `users.user.profile-changed.v1` is recorded with it.',
     headers: etagHeader,

@@ -1,4 +1,4 @@
-import { etagHeader, etagOf, uuidParam } from '@app/service';
+import { ApiProblems, etagHeader, etagOf, uuidParam } from '@app/service';
 import { Body, Controller, HttpCode, Param, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiBody, ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -20,6 +20,7 @@ export class DeactivateUserController {
   @Post(':id/deactivate')
   @HttpCode(200)
   @ApiOperation({ summary: "Close a user's account" })
+  @ApiProblems({ 404: 'There is no such user.' })
   @ApiBody({ required: false })
   @ApiOkResponse({
     description: 'The user; the first time `users.user.deactivated.v1` is recorded with it.',

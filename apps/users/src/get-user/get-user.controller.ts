@@ -1,4 +1,4 @@
-import { etagHeader, etagOf, uuidParam } from '@app/service';
+import { ApiProblems, etagHeader, etagOf, uuidParam } from '@app/service';
 import { Controller, Get, Param, Res } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -13,6 +13,7 @@ export class GetUserController {
 
   @Get(':id')
   @ApiOperation({ summary: 'Read a user' })
+  @ApiProblems({ 404: 'There is no such user.' })
   @ApiOkResponse({ description: 'The user.', headers: etagHeader, standardSchema: userView })
   async get(@Param('id', { schema: uuidParam }) id: string, @Res({ passthrough: true }) reply: FastifyReply) {
     const user = await this.queries.execute(new GetUser(id));

@@ -1,4 +1,4 @@
-import { pageOf, pageQuery, uuidParam } from '@app/service';
+import { ApiProblems, pageOf, pageQuery, uuidParam } from '@app/service';
 import { Controller, Get, Param, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -15,6 +15,7 @@ export class ListNotificationsController {
 
   @Get(':id/notifications')
   @ApiOperation({ summary: "Read what happened to a user's orders, newest first" })
+  @ApiProblems({ 404: 'There is no such user.' })
   @ApiOkResponse({ description: 'A page of notifications.', standardSchema: pageOf(notificationView) })
   list(
     @Param('id', { schema: uuidParam }) id: string,

@@ -1,4 +1,4 @@
-import { pageOf, pageQuery } from '@app/service';
+import { ApiProblems, pageOf, pageQuery } from '@app/service';
 import { Controller, Get, Query } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -21,6 +21,7 @@ export class ListUsersController {
 
   @Get()
   @ApiOperation({ summary: 'List users in the order of their registration, or find one by e-mail address' })
+  @ApiProblems()
   @ApiOkResponse({ description: 'A page of users.', standardSchema: pageOf(userView) })
   list(@Query({ schema: list }) { limit, cursor, email }: z.infer<typeof list>) {
     return this.queries.execute(new ListUsers(limit, cursor, email));

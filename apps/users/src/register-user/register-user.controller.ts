@@ -1,4 +1,4 @@
-import { Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
+import { ApiProblems, Idempotency, IdempotencyKey, type KeyedRequest } from '@app/service';
 import { Body, Controller, Post, Res } from '@nestjs/common';
 import { CommandBus } from '@nestjs/cqrs';
 import { ApiCreatedResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -21,6 +21,10 @@ export class RegisterUserController {
 
   @Post()
   @ApiOperation({ summary: 'Register a user' })
+  @ApiProblems({
+    409: 'The e-mail address is taken, or a request with this Idempotency-Key is still running.',
+    422: 'The Idempotency-Key was used for another request.',
+  })
   @ApiCreatedResponse({
     description: 'Registered; `users.user.registered.v1` is recorded with it.',
     headers: { Location: { description: 'Where the user is.', schema: { type: 'string', example: '/users/…' } } },

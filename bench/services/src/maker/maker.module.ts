@@ -3,7 +3,8 @@ import { Outbox } from '@app/messaging';
 import { BackboneModule } from '@app/service';
 import { Injectable, Module } from '@nestjs/common';
 import { ItemChanged, type Item } from '../contracts.js';
-import { Progress, ProgressController } from '../progress.js';
+import { ProgressController } from '../progress.controller.js';
+import { Progress } from '../progress.js';
 import type { BenchTables } from '../tables.js';
 import { Commands, WorkController } from '../work.js';
 

@@ -20,7 +20,8 @@ import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fa
 import { SchemaValidationPipe } from '@app/service';
 import { lastValueFrom } from 'rxjs';
 import type { Item } from '../contracts.js';
-import { Progress, ProgressController } from '../progress.js';
+import { ProgressController } from '../progress.controller.js';
+import { Progress } from '../progress.js';
 import { entryOf, type BenchTables } from '../tables.js';
 import { addToTotal } from '../taker/add-on-item-changed.handler.js';
 import { Commands, WorkController } from '../work.js';

@@ -3,7 +3,8 @@ import { Controller, Module, type DynamicModule, type Type } from '@nestjs/commo
 import { EventBus } from '@nestjs/cqrs';
 import { EventPattern, Payload } from '@nestjs/microservices';
 import { ItemChanged } from '../contracts.js';
-import { Progress, ProgressController } from '../progress.js';
+import { ProgressController } from '../progress.controller.js';
+import { Progress } from '../progress.js';
 import { AddOnItemChanged, AddUndeclaredOnItemChanged } from './add-on-item-changed.handler.js';
 import { CopyManyOnItemChanged, CopyOnItemChanged } from './copy-on-item-changed.handler.js';
 

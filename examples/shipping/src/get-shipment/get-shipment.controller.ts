@@ -1,4 +1,4 @@
-import { uuidParam } from '@app/service';
+import { ApiProblems, uuidParam } from '@app/service';
 import { Controller, Get, Param } from '@nestjs/common';
 import { QueryBus } from '@nestjs/cqrs';
 import { ApiOkResponse, ApiOperation, ApiTags } from '@nestjs/swagger';
@@ -11,6 +11,7 @@ export class GetShipmentController {
 
   @Get(':orderId')
   @ApiOperation({ summary: 'Read the shipment of an order' })
+  @ApiProblems({ 404: 'None is prepared (yet).' })
   @ApiOkResponse({ description: 'The shipment.' })
   get(@Param('orderId', { schema: uuidParam }) orderId: string) {
     return this.queries.execute(new GetShipment(orderId));

@@ -23,7 +23,7 @@ const SUSPECT_DELIVERIES = 2;
 
 /**
  * Takes messages from the front of `buffer` until they hold about `events` events; at least one message, because it is
- * acknowledged as a whole. A suspect comes alone, an answer comes last: it speaks of what came before it.
+ * acknowledged as a whole. Suspects come among themselves, an answer comes last: it speaks of what came before it.
  */
 export function takeDeliveries(
   buffer: ConsumeMessage[],
@@ -33,21 +33,22 @@ export function takeDeliveries(
 ): Delivery[] {
   const deliveries: Delivery[] = [];
   for (let taken = 0; taken < events && buffer.length > 0;) {
-    if (isSuspect(buffer[0]!) && deliveries.length > 0) break;
+    const [first] = deliveries;
+    if (first && isSuspect(buffer[0]!, dead) !== first.suspect) break;
     const delivery = read(buffer.shift()!, isLogged, dead);
     deliveries.push(delivery);
     taken += delivery.items.length;
-    if (delivery.suspect || delivery.answer || delivery.chunkEnd) break;
+    if (delivery.answer || delivery.chunkEnd) break;
   }
   return deliveries;
 }
 
 function read(message: ConsumeMessage, isLogged: (source: string) => boolean, dead: string): Delivery {
   const givenUp = message.fields.exchange === dead;
-  const delivery: Delivery = { message, items: [], unreadable: [], givenUp, suspect: !givenUp && isSuspect(message) };
+  const delivery: Delivery = { message, items: [], unreadable: [], givenUp, suspect: isSuspect(message, dead) };
   try {
     const control = readControl(message);
-    if (control) return { ...delivery, ...control, suspect: false };
+    if (control) return { ...delivery, ...control };
     for (const event of decode(message, isLogged)) {
       if ('reason' in event) delivery.unreadable.push(event);
       else delivery.items.push({ envelope: event });
@@ -75,5 +76,7 @@ function readControl({
   }
 }
 
-const isSuspect = ({ fields, properties }: ConsumeMessage): boolean =>
-  fields.redelivered && Number((properties.headers ?? {})['x-delivery-count'] ?? 0) >= SUSPECT_DELIVERIES;
+const isSuspect = ({ fields, properties }: ConsumeMessage, dead: string): boolean =>
+  fields.exchange !== dead &&
+  fields.redelivered &&
+  Number((properties.headers ?? {})['x-delivery-count'] ?? 0) >= SUSPECT_DELIVERIES;

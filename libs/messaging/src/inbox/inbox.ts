@@ -219,19 +219,18 @@ export class Inbox {
     for (const { message, unreadable } of deliveries) {
       for (const event of unreadable) await this.#setAside(message, event);
     }
-    const [first] = deliveries;
-    if (first?.suspect) return this.#guard.applyOneByOne(first.items);
     const items = deliveries.flatMap((delivery) => delivery.items);
-    if (items.length > 0) await this.#applyBatch(items, givenUp(deliveries));
+    if (items.length > 0) await this.#applyBatch(items, deliveries);
     for (const { answer, chunkEnd } of deliveries) {
       if (answer) await this.#books.onAnswer(answer);
       if (chunkEnd) await this.#books.onChunk(chunkEnd);
     }
   }
 
-  async #applyBatch(items: Item[], failures: Map<Item, Failure>): Promise<void> {
+  async #applyBatch(items: Item[], deliveries: readonly Delivery[]): Promise<void> {
     const started = performance.now();
-    await this.#applier.apply(items, LIVE_LIMIT_MS, failures);
+    if (deliveries[0]?.suspect) await this.#guard.apply(items);
+    else await this.#applier.apply(items, LIVE_LIMIT_MS, givenUp(deliveries));
     const perEvent = (performance.now() - started) / items.length;
     const fitting = Math.ceil(TARGET_BATCH_MS / perEvent);
     this.#batchSize = Math.max(1, Math.min(MAX_BATCH, 2 * this.#batchSize, fitting));
