@@ -58,7 +58,9 @@ export function environment({ dir, name, ports, path: searchPath }) {
     RABBITMQ_PID_FILE: file('pid'),
     RABBITMQ_DIST_PORT: String(ports.distribution),
     RABBITMQ_CTL_ERL_ARGS: loopback,
+    // Erlang's threads look for work for a while before they sleep, which on a few cores is time taken from everybody else
+    // (https://www.rabbitmq.com/docs/runtime#busy-waiting);
     // the flag at the end has no meaning for Erlang: it tells our broker from others in the list of processes
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `${loopback} -reactive_node ${name}`,
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: `+sbwt none +sbwtdcpu none +sbwtdio none ${loopback} -reactive_node ${name}`,
   };
 }

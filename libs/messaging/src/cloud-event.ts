@@ -1,8 +1,10 @@
 // The envelope on the wire: CloudEvents 1.0, structured JSON, one event or a batch.
 // https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 import { isUtf8 } from 'node:buffer';
+import { sabotaged } from '@app/context';
 import { parseEventType } from '@app/contracts';
 import { z } from 'zod';
+import { readPlainEvent } from './plain-event.js';
 
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json';
 export const BATCH_CONTENT_TYPE = 'application/cloudevents-batch+json';
@@ -60,9 +62,24 @@ const loggedEvent = z
   });
 const foreignEvent = z.object({ ...shared, subject: attribute.optional() });
 
-export type LoggedEvent = z.output<typeof loggedEvent> & { kind: 'logged' };
+export type LoggedAttributes = z.output<typeof loggedEvent>;
+export type LoggedEvent = LoggedAttributes & {
+  kind: 'logged';
+  /** That its type names. */
+  aggregate: string;
+  /** One string per stream. */
+  stream: string;
+};
 export type ForeignEvent = z.output<typeof foreignEvent> & { kind: 'foreign' };
 export type Envelope = LoggedEvent | ForeignEvent;
+
+/** With what is asked for again and again on the way through the inbox. */
+export function asLogged(attributes: LoggedAttributes): LoggedEvent {
+  const { source, epoch, type, subject } = attributes;
+  const aggregate = sabotaged('gate-key-without-aggregate') ? 'any' : (parseEventType(type)?.aggregate ?? type);
+  const stream = `${source} ${epoch} ${aggregate} ${subject}`;
+  return Object.assign(attributes, { kind: 'logged' as const, aggregate, stream });
+}
 
 /** An event as it lies in the log. */
 export interface LogRow {
@@ -157,6 +174,8 @@ export function decode(message: RawMessage, isLogged: (source: string) => boolea
 function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd: boolean): Envelope {
   const source = typeof value === 'object' && value !== null && 'source' in value ? value.source : undefined;
   const logged = typeof source === 'string' && isLogged(source);
+  const plain = logged && !isOdd ? readPlainEvent(value as object) : undefined;
+  if (plain) return asLogged(plain);
   const result = logged ? loggedEvent.safeParse(value) : foreignEvent.safeParse(value);
   if (!result.success) {
     const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || '(body)'}: ${message}`);
@@ -164,7 +183,9 @@ function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd:
   }
   const problem = isOdd && unfitness(value);
   if (problem) throw new UnreadableMessageError(problem);
-  return { ...result.data, kind: logged ? 'logged' : 'foreign' } as Envelope;
+  return logged
+    ? asLogged(result.data as LoggedAttributes)
+    : { ...(result.data as z.output<typeof foreignEvent>), kind: 'foreign' };
 }
 
 /** @returns `isOdd`: a cheap look at the text says that its keys have to be looked at one by one */

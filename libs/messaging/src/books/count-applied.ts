@@ -1,12 +1,12 @@
 import type { OpenTransaction } from '@app/database';
-import type { GatedEvent } from '../inbox/gate.js';
+import type { LoggedEvent } from '../cloud-event.js';
 
 const COUNT = `
 insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied)
 select $1, u.* from unnest($2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) u order by 2, 3, 4, 5
 on conflict (inbox, source, epoch, aggregate, page) do update set applied = inbox_pages.applied + excluded.applied`;
 
-type Counted = Pick<GatedEvent, 'source' | 'epoch' | 'aggregate' | 'page'>;
+type Counted = Pick<LoggedEvent, 'source' | 'epoch' | 'aggregate' | 'page'>;
 
 /**
  * Enters into the books how many events of each page went through the gate. In the transaction that applies them, and

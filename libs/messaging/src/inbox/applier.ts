@@ -13,13 +13,13 @@ import { NotHandedOnError } from './event-batch.js';
 import { blame, ReactionsFailedError } from './blame.js';
 import { firstSeen } from './foreign-events.js';
 import { failpoint } from '../failpoints.js';
-import { ForkError, Gate, StaleGateError } from './gate.js';
+import { ForkError, Gate, StaleGateError, type GateTrust } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
 import { hasParked, park, unpark } from './parked-events.js';
 import { gated, planBatch, type Planner } from './plan.js';
 import { ReactionRunner, ShuttingDownError, SlowReactionError, type Planned } from './reaction-runner.js';
-import { runsOf } from './runs.js';
+import { runsOf, streamOf } from './runs.js';
 
 /** What is known of the events of a batch from earlier attempts. */
 interface Known {
@@ -40,12 +40,15 @@ export interface ApplierOptions extends Planner {
 /** Attempts at a batch that take failing events out of it; then it is done one by one. */
 const ROUNDS = 3;
 const CONTENTION_ATTEMPTS = 3;
+/** After streams were taken for new that were not (a redelivery, a replay), so many batches look first. */
+const LOOK_FIRST = 100;
 
 export class Applier {
   readonly #logger = new Logger('Inbox');
   readonly #runner: ReactionRunner;
   /** Their events are not handed on together. */
   readonly #curious = new WeakSet<MessageHandler>();
+  #lookFirst = 0;
 
   constructor(
     private readonly pool: Pool,
@@ -84,14 +87,15 @@ export class Applier {
   async #try(items: readonly Item[], known: Known, limitMs: number): Promise<boolean> {
     const { failures, suspects } = known;
     let contention = 0;
-    for (let careful = false; ;) {
+    for (let trust = this.#trust(items); ;) {
       try {
-        await this.#attempt(items, known, careful, limitMs);
+        await this.#attempt(items, known, trust, limitMs);
         return true;
       } catch (error) {
         if (error instanceof StaleGateError) {
-          careful = true;
-          await sleep(5);
+          if (trust === 'firsts') this.#lookFirst = LOOK_FIRST;
+          else await sleep(5);
+          trust = 'nobody';
         } else if (error instanceof ForkError) {
           await this.options.holds.hold(error.source, error.epoch, error.message);
         } else if (error instanceof ReactionsFailedError) {
@@ -112,14 +116,14 @@ export class Applier {
     }
   }
 
-  async #attempt(items: readonly Item[], { failures, suspects }: Known, careful: boolean, limitMs: number) {
+  async #attempt(items: readonly Item[], { failures, suspects }: Known, trust: GateTrust, limitMs: number) {
     const { inbox } = this.options;
     const client = await this.pool.connect();
     const tx = new Transaction(client, true);
     await runTransaction(client, tx, async () => {
       const logged = items.flatMap((item) => gated(item) ?? []);
       const [gate, parked] = await Promise.all([
-        Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, careful),
+        Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, trust),
         hasParked(tx, inbox),
       ]);
       const fresh = await firstSeen(tx, inbox, items);
@@ -136,11 +140,20 @@ export class Applier {
     });
   }
 
+  /** A stream whose first event comes is nearly always new; a parked one is not. */
+  #trust(items: readonly Item[]): GateTrust {
+    if (this.#lookFirst > 0) this.#lookFirst--;
+    return this.#lookFirst > 0 || items.some(({ parked }) => parked) ? 'locks' : 'firsts';
+  }
+
   /** The gate is written in front of the reactions; all have ended, well or badly, when this does. */
   async #react(tx: Transaction, gate: Gate, runs: readonly Planned[][], limitMs: number): Promise<void> {
     const lanes = new Lanes();
     const written = gate.write(tx);
-    const reactions = runs.map((run) => lanes.run(keysOf(run), () => this.#runner.run(tx, run, limitMs)));
+    const isAlone = runs.length === 1; // in nobody's way
+    const reactions = runs.map((run) =>
+      lanes.run(isAlone ? [] : keysOf(run), () => this.#runner.run(tx, run, limitMs)),
+    );
     const [gateResult, ...results] = await Promise.allSettled([written, ...reactions]);
     if (gateResult.status === 'rejected') throw gateResult.reason;
     this.#learn(runs, results);
@@ -179,8 +192,7 @@ function keysOf(run: readonly Planned[]): string[] | undefined {
   const keys: string[] = [];
   for (const { item, route } of run) {
     if (!route.keys) return undefined;
-    const { source, subject, id } = item.envelope;
-    keys.push(`stream:${source} ${subject ?? id}`, ...route.keys);
+    keys.push(`stream:${streamOf(item)}`, ...route.keys);
   }
   return keys;
 }

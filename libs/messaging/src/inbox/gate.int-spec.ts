@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { runInContext } from '@app/context';
 import { Database, type Transaction } from '@app/database';
-import { Gate, NEVER_ARRIVED, StaleGateError, ForkError, type GatedEvent } from './gate.js';
+import type { LoggedEvent } from '../cloud-event.js';
+import { Gate, NEVER_ARRIVED, StaleGateError, ForkError, type GateTrust } from './gate.js';
 import { arrival, startInbox, type InboxFixture } from './inbox.fixture.js';
 
 describe('Gate', () => {
@@ -17,15 +18,12 @@ describe('Gate', () => {
   });
   beforeEach(() => inbox.clear());
 
-  const at = (subject: string, sequence: number, changes: Partial<GatedEvent> = {}): GatedEvent => ({
-    ...(arrival(subject, sequence, changes).envelope as GatedEvent),
-    aggregate: 'users.user',
-    ...changes,
-  });
+  const at = (subject: string, sequence: number, changes: Partial<LoggedEvent> = {}): LoggedEvent =>
+    arrival(subject, sequence, changes).envelope as LoggedEvent;
   /** Lets through what may pass, in a transaction. @returns the verdict on each event */
-  const pass = (events: readonly GatedEvent[], name = 'orders', careful = false) =>
+  const pass = (events: readonly LoggedEvent[], name = 'orders', trust?: GateTrust) =>
     database.transaction(async (tx) => {
-      const gate = await Gate.open(tx, name, events, careful);
+      const gate = await Gate.open(tx, name, events, trust);
       const verdicts = events.map((event) => {
         const verdict = gate.judge(event);
         if (verdict === 'next') gate.advance(event);
@@ -59,7 +57,7 @@ describe('Gate', () => {
   it('stops behind an event that is held, in its stream only', async () => {
     await database.transaction(async (tx) => {
       const [one, two, other] = [at('a', 1), at('a', 2), at('b', 1)];
-      const gate = await Gate.open(tx, 'orders', [one, two, other], false);
+      const gate = await Gate.open(tx, 'orders', [one, two, other]);
       expect(gate.judge(one)).toBe('next');
       gate.hold(one);
       expect(gate.judge(two)).toBe('ahead');
@@ -67,7 +65,7 @@ describe('Gate', () => {
     });
   });
 
-  it.each<[string, Partial<GatedEvent>, string]>([
+  it.each<[string, Partial<LoggedEvent>, string]>([
     ['source', { source: '/crm' }, 'orders'],
     ['epoch', { epoch: randomUUID() }, 'orders'],
     ['aggregate', { aggregate: 'users.team' }, 'orders'],
@@ -109,16 +107,23 @@ describe('Gate', () => {
     await pass([one]);
     await whileLocked(async () => {
       await expect(pass([one, at('b', 1)])).rejects.toThrow(StaleGateError);
-      expect(await pass([one, at('b', 1)], 'orders', true)).toEqual(['duplicate', 'next']);
+      expect(await pass([one, at('b', 1)], 'orders', 'nobody')).toEqual(['duplicate', 'next']);
     });
     expect(await inbox.gateOf('b')).toBe(1);
   });
 
+  it('takes a first event for new without a look, and is stale if it is not', async () => {
+    expect(await pass([at('a', 1), at('a', 2)], 'orders', 'firsts')).toEqual(['next', 'next']);
+    expect(await pass([at('b', 1), at('a', 3)], 'orders', 'firsts')).toEqual(['next', 'next']);
+    await expect(pass([at('c', 1), at('a', 1)], 'orders', 'firsts')).rejects.toThrow(StaleGateError);
+    expect([await inbox.gateOf('a'), await inbox.gateOf('b'), await inbox.gateOf('c')]).toEqual([3, 1, undefined]);
+  });
+
   it('refuses a decision that was made on rows that have changed since', async () => {
     const decided = barrier(2);
-    const race = (event: GatedEvent) =>
+    const race = (event: LoggedEvent) =>
       database.transaction(async (tx) => {
-        const gate = await Gate.open(tx, 'orders', [event], false);
+        const gate = await Gate.open(tx, 'orders', [event]);
         gate.advance(event);
         await decided.pass(); // both have seen that there is no row
         await gate.write(tx);

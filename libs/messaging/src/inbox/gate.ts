@@ -3,6 +3,7 @@
 import { sabotaged } from '@app/context';
 import type { OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
+import { arrayOf } from '../sql-array.js';
 
 /** Stands for the id of an event that was skipped without ever having arrived. */
 export const NEVER_ARRIVED = '00000000-0000-0000-0000-000000000000';
@@ -17,7 +18,7 @@ export class ForkError extends Error {
   override readonly name = 'ForkError';
   readonly source: string;
   readonly epoch: string;
-  constructor({ source, epoch, aggregate, subject, sequence, id }: GatedEvent, appliedId: string) {
+  constructor({ source, epoch, aggregate, subject, sequence, id }: LoggedEvent, appliedId: string) {
     super(
       `${aggregate}/${subject} has two events with sequence ${sequence}, ${appliedId} (applied) and ${id}: the log of ${source} was restored to an older state, or the event was forged`,
     );
@@ -50,10 +51,10 @@ export type Verdict = 'next' | 'duplicate' | 'ahead';
 // of 500 while the first 100 000 streams came in; 2 ms like this).
 const find = (how: string) => `
 select u.n::integer as n, s.at, s.last_sequence, s.last_event_id
-from unnest($2::text[], $3::uuid[], $4::text[], $5::text[]) with ordinality u (source, epoch, aggregate, subject, n)
+from unnest($5::text[]) with ordinality u (subject, n)
 cross join lateral (
   select ctid::text as at, last_sequence, last_event_id from messaging.inbox_streams s
-  where s.inbox = $1 and s.source = u.source and s.epoch = u.epoch and s.aggregate = u.aggregate
+  where s.inbox = $1 and s.source = $2 and s.epoch = $3 and s.aggregate = $4
     and s.subject = u.subject limit 1 ${how}) s`;
 // Never wait for a stream that a worker has: its events are parked, and whoever holds the row takes them along.
 const LOCK = find('for update skip locked');
@@ -62,8 +63,8 @@ const LOOK = find('');
 // costs 10 × (133 ms per batch of 500 at 10 000 streams).
 const INSERT = `
 insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
-select $1, u.* from unnest($2::text[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::uuid[]) u
-order by 2, 3, 4, 5 on conflict do nothing`;
+select $1, $2, $3, $4, u.* from unnest($5::text[], $6::bigint[], $7::uuid[]) u (subject, upto, event_id)
+order by u.subject on conflict do nothing`;
 // By their place, which stays where it is while the row is locked.
 const UPDATE = `
 update messaging.inbox_streams s set last_sequence = u.upto, last_event_id = u.event_id
@@ -92,34 +93,30 @@ export class Gate {
   /**
    * Reads and locks the rows of all streams of `events`.
    *
-   * @param careful after a stale attempt: also look at rows that somebody else has locked, instead of taking them for new
+   * @param trust `firsts`: streams whose first event is among `events` are taken for new without a look, which saves a
+   *   third of the gate's cost where most streams are new; `nobody`, after a stale attempt: also looks at rows that
+   *   somebody else has locked, instead of taking them for new
    */
   static async open(
     tx: OpenTransaction,
     inbox: string,
-    events: readonly GatedEvent[],
-    careful: boolean,
+    events: readonly LoggedEvent[],
+    trust: GateTrust = 'locks',
   ): Promise<Gate> {
     const byKey = new Map<string, Stream>();
+    const known: Stream[] = [];
     for (const event of events) {
-      const key = keyOf(event);
-      if (!byKey.has(key)) byKey.set(key, unseen(event));
+      if (byKey.has(event.stream)) continue;
+      const stream = unseen(event);
+      byKey.set(event.stream, stream);
+      if (trust !== 'firsts' || event.sequence > 1) known.push(stream);
     }
-    const streams = [...byKey.values()];
-    if (streams.length > 0) {
-      const { rows } = await tx.query<GateRow>(LOCK, [inbox, ...arrays(streams)]);
-      take(streams, rows, false);
-      const missing = streams.filter(({ was }) => was === 0);
-      if (careful && missing.length > 0) {
-        const looked = await tx.query<GateRow>(LOOK, [inbox, ...arrays(missing)]);
-        take(missing, looked.rows, true);
-      }
-    }
+    await Promise.all(groupsOf(known).map((group) => read(tx, inbox, group, trust)));
     return new Gate(inbox, byKey);
   }
 
   /** @throws {@link ForkError} */
-  judge(event: GatedEvent): Verdict {
+  judge(event: LoggedEvent): Verdict {
     const { last, lastEventId } = this.#of(event);
     const isOther = event.id !== lastEventId && lastEventId !== NEVER_ARRIVED;
     if (event.sequence === last && isOther) throw new ForkError(event, lastEventId);
@@ -127,7 +124,7 @@ export class Gate {
   }
 
   /** The verdict, without the look for forks. */
-  look(event: GatedEvent): Verdict {
+  look(event: LoggedEvent): Verdict {
     const { last, held } = this.#of(event);
     if (event.sequence <= last) return sabotaged('no-gate') ? 'next' : 'duplicate';
     if (sabotaged('no-gate') || sabotaged('no-sequence-check')) return 'next';
@@ -135,14 +132,14 @@ export class Gate {
   }
 
   /** The event goes through. */
-  advance(event: GatedEvent): void {
+  advance(event: LoggedEvent): void {
     const stream = this.#of(event);
     stream.last = event.sequence;
     stream.lastEventId = event.id;
   }
 
   /** The event does not go through now, and so none of its stream behind it. */
-  hold(event: GatedEvent): void {
+  hold(event: LoggedEvent): void {
     this.#of(event).held = true;
   }
 
@@ -154,50 +151,66 @@ export class Gate {
   /** Writes what has advanced. Sent in front of the reactions, so that a stale gate is found before their writes matter. */
   async write(tx: OpenTransaction): Promise<void> {
     const moved = [...this.#streams.values()].filter(({ last, was }) => last > was);
-    const fresh = moved.filter(({ was }) => was === 0);
     const known = moved.filter(({ was }) => was > 0);
-    const counts = await Promise.all([
-      fresh.length === 0 ? 0 : count(tx, INSERT, [this.inbox, ...arrays(fresh), ...moves(fresh)]),
-      known.length === 0
-        ? 0
-        : count(tx, UPDATE, [known.map(({ at }) => at), ...moves(known), known.map(({ was }) => was)]),
+    const groups = groupsOf(moved.filter(({ was }) => was === 0));
+    const isRight = await Promise.all([
+      ...groups.map(async (fresh) => {
+        const { rowCount } = await tx.query(INSERT, [this.inbox, ...keyOf(fresh), ...moves(fresh)]);
+        return rowCount === fresh.length;
+      }),
+      known.length === 0 || this.#update(tx, known),
     ]);
-    if (counts[0] !== fresh.length || counts[1] !== known.length)
-      throw new StaleGateError('the gate was moved by somebody else');
+    if (isRight.includes(false)) throw new StaleGateError('the gate was moved by somebody else');
   }
 
-  #of(event: GatedEvent): Stream {
-    return this.#streams.get(keyOf(event))!;
+  async #update(tx: OpenTransaction, streams: readonly Stream[]): Promise<boolean> {
+    const places = streams.map(({ at }) => at);
+    const { rowCount } = await tx.query(UPDATE, [places, ...moves(streams), arrayOf(streams.map(({ was }) => was))]);
+    return rowCount === streams.length;
+  }
+
+  #of(event: LoggedEvent): Stream {
+    return this.#streams.get(event.stream)!;
   }
 }
 
-/** A logged event together with the aggregate that its type names. */
-export type GatedEvent = LoggedEvent & { aggregate: string };
+/** What may be taken for granted without a look. */
+export type GateTrust = 'firsts' | 'locks' | 'nobody';
 
-/** One string per stream. */
-export const keyOf = ({
-  source,
-  epoch,
-  aggregate,
-  subject,
-}: Pick<Stream, 'source' | 'epoch' | 'aggregate' | 'subject'>) => `${source} ${epoch} ${aggregate} ${subject}`;
+async function read(tx: OpenTransaction, inbox: string, streams: readonly Stream[], trust: GateTrust): Promise<void> {
+  const { rows } = await tx.query<GateRow>(LOCK, [inbox, ...keyOf(streams)]);
+  take(streams, rows, false);
+  if (trust !== 'nobody') return;
+  const missing = streams.filter(({ was }) => was === 0);
+  if (missing.length === 0) return;
+  const looked = await tx.query<GateRow>(LOOK, [inbox, ...keyOf(missing)]);
+  take(missing, looked.rows, true);
+}
 
-const arrays = (streams: readonly Stream[]) => [
-  streams.map(({ source }) => source),
-  streams.map(({ epoch }) => epoch),
-  streams.map(({ aggregate }) => aggregate),
-  streams.map(({ subject }) => subject),
-];
+/** By all of the key but the subject, sorted; nearly always there is one group. */
+function groupsOf(streams: readonly Stream[]): Stream[][] {
+  const groups = new Map<string, Stream[]>();
+  for (const stream of streams) {
+    const key = `${stream.source} ${stream.epoch} ${stream.aggregate}`;
+    const group = groups.get(key);
+    if (group) group.push(stream);
+    else groups.set(key, [stream]);
+  }
+  return [...groups].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, group]) => group);
+}
+
+/** Of a group. */
+const keyOf = (streams: readonly Stream[]) => {
+  const { source, epoch, aggregate } = streams[0]!;
+  return [source, epoch, aggregate, streams.map(({ subject }) => subject)];
+};
 
 const moves = (streams: readonly Stream[]) => [
-  streams.map(({ last }) => last),
-  streams.map(({ lastEventId }) => lastEventId),
+  arrayOf(streams.map(({ last }) => last)),
+  arrayOf(streams.map(({ lastEventId }) => lastEventId)),
 ];
 
-const count = async (tx: OpenTransaction, sql: string, values: unknown[]): Promise<number> =>
-  (await tx.query(sql, values)).rowCount ?? 0;
-
-const unseen = ({ source, epoch, aggregate, subject }: GatedEvent): Stream => ({
+const unseen = ({ source, epoch, aggregate, subject }: LoggedEvent): Stream => ({
   ...{ source, epoch, aggregate, subject },
   ...{ was: 0, at: '', last: 0, lastEventId: '', held: false, mine: true },
 });

@@ -9,7 +9,7 @@ import { CqrsModule, EventBus, EventsHandler } from '@nestjs/cqrs';
 import { Test } from '@nestjs/testing';
 import { Pool, type QueryResultRow } from 'pg';
 import { Holds } from '../books/holds.js';
-import type { LoggedEvent } from '../cloud-event.js';
+import { asLogged, type LoggedEvent } from '../cloud-event.js';
 import { inboxNamesOf } from '../options.js';
 import { Applier, type ApplierOptions } from './applier.js';
 import { AwaitedEventBus, type Reaction } from './awaited-event-bus.js';
@@ -160,8 +160,7 @@ let position = 0;
 export function arrival(userId: string, sequence = 1, changes: Partial<LoggedEvent> = {}): Item {
   const data = { userId, name: String(sequence), email: 'test@example.com' };
   return {
-    envelope: {
-      kind: 'logged',
+    envelope: asLogged({
       specversion: '1.0',
       id: randomUUID(),
       source: '/users',
@@ -173,7 +172,7 @@ export function arrival(userId: string, sequence = 1, changes: Partial<LoggedEve
       position: ++position,
       data,
       ...changes,
-    },
+    }),
   };
 }
 

@@ -71,6 +71,8 @@ export class Inbox {
   readonly #stopping = new AbortController();
   readonly #deadline = new AbortController();
   #buffer: ConsumeMessage[] = [];
+  /** Already read, next to be applied. */
+  #ahead: Delivery[] = [];
   #tags: { channel: Channel; tags: string[] } | undefined;
   #working: Promise<void> | undefined;
   #watching: Promise<void> | undefined;
@@ -138,7 +140,7 @@ export class Inbox {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.options.pauses.off('paused', this.#onPaused);
-    this.#buffer = [];
+    this.#forget();
     const timer = setTimeout(() => this.#deadline.abort(), FINISH_MS);
     const { channel, tags = [] } = this.#tags ?? {};
     const cancelled = Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
@@ -150,7 +152,7 @@ export class Inbox {
 
   async #consume(channel: Channel): Promise<void> {
     // What is still being applied came through the old channel; it must end before its redelivery begins.
-    this.#buffer = [];
+    this.#forget();
     this.#books.reset();
     await this.#working;
     await this.#untilReady();
@@ -178,8 +180,9 @@ export class Inbox {
   /** Applies what has arrived, batch by batch; never waits to fill one. */
   async #work(channel: Channel): Promise<void> {
     await new Promise(setImmediate); // deliveries that came in one read of the socket belong together
-    while (this.#buffer.length > 0) {
-      const deliveries = takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
+    for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) {
+      // While the database works on this batch, the next one is read.
+      const readAhead = setImmediate(() => (this.#ahead = this.#take()));
       try {
         if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
         await this.#apply(deliveries);
@@ -190,11 +193,27 @@ export class Inbox {
         // Nothing is lost: unacknowledged deliveries come again.
         this.#trouble = (error as Error).message;
         this.#logger.error(`paused: ${describe(error)}`);
-        this.#buffer = [];
+        this.#forget();
         this.#link.rebuild('the inbox is paused');
         return;
+      } finally {
+        clearImmediate(readAhead);
       }
     }
+  }
+
+  #take(): Delivery[] {
+    if (this.#ahead.length === 0)
+      return takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
+    const taken = this.#ahead;
+    this.#ahead = [];
+    return taken;
+  }
+
+  /** What is not being applied yet: it is not acknowledged, so it comes again. */
+  #forget(): void {
+    this.#buffer = [];
+    this.#ahead = [];
   }
 
   async #apply(deliveries: readonly Delivery[]): Promise<void> {

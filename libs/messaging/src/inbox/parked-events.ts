@@ -2,7 +2,7 @@
 // lost if its queue is deleted. Written in the transaction of the batch that met them.
 import type { OpenTransaction } from '@app/database';
 import { parseEventType } from '@app/contracts';
-import { storable, type Envelope } from '../cloud-event.js';
+import { storable, type Envelope, type LoggedEvent } from '../cloud-event.js';
 import type { Gate } from './gate.js';
 import { retryDelay, type Failure, type Item, type ParkedState } from './item.js';
 
@@ -135,7 +135,7 @@ function toRow({ item, failure }: Parking): ParkedRow {
     attempts,
     due_in: delay,
     error: failure.error ? storable(failure.error) : null,
-    body: JSON.stringify(withoutKind(envelope)),
+    body: JSON.stringify(attributesOf(envelope)),
   };
 }
 
@@ -145,7 +145,8 @@ function dueIn({ state, counts }: Failure, attempts: number): number | null {
   return null; // until its predecessor is through, the service is updated, or somebody decides
 }
 
-function withoutKind(envelope: Envelope): object {
-  const { kind: _kind, ...rest } = envelope;
-  return rest;
+/** As it came, without what only this process needs. */
+function attributesOf(envelope: Envelope): object {
+  const { kind: _kind, aggregate: _aggregate, stream: _stream, ...attributes } = envelope as LoggedEvent;
+  return attributes;
 }

@@ -4,7 +4,7 @@ import { sabotaged } from '@app/context';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import type { Holds } from '../books/holds.js';
-import type { Envelope } from '../cloud-event.js';
+import { asLogged, type Envelope, type LoggedAttributes } from '../cloud-event.js';
 import { backOff, pause } from '../rabbitmq/backoff.js';
 import type { Applier } from './applier.js';
 import type { Failure, Item, ParkedState } from './item.js';
@@ -292,6 +292,7 @@ function contiguous(rows: readonly ParkedRow[]): ParkedRow[] {
 
 /** The claim has already counted the head's attempt. */
 function toItem({ id, attempts, state, logged, body }: ParkedRow, claimed: boolean): Item {
-  const envelope = { ...(JSON.parse(body) as object), kind: logged ? 'logged' : 'foreign' } as Envelope;
+  const attributes = JSON.parse(body) as LoggedAttributes;
+  const envelope: Envelope = logged ? asLogged(attributes) : { ...attributes, kind: 'foreign' };
   return { envelope, parked: { id, attempts: attempts - (claimed ? 1 : 0), state } };
 }

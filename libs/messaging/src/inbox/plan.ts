@@ -1,10 +1,8 @@
 // Decides what becomes of the events of a batch: plain code over the gate's rows.
-import { sabotaged } from '@app/context';
-import { parseEventType } from '@app/contracts';
 import { Logger } from '@nestjs/common';
 import type { Holds } from '../books/holds.js';
-import type { Envelope } from '../cloud-event.js';
-import type { Gate, GatedEvent } from './gate.js';
+import type { Envelope, LoggedEvent } from '../cloud-event.js';
+import type { Gate } from './gate.js';
 import type { Failure, Item } from './item.js';
 import type { Parking } from './parked-events.js';
 import type { Planned } from './reaction-runner.js';
@@ -16,7 +14,7 @@ export interface Plan {
   /** Went through, with or without a reaction. */
   done: Item[];
   duplicates: Item[];
-  advanced: GatedEvent[];
+  advanced: LoggedEvent[];
 }
 
 export interface Planner {
@@ -62,7 +60,7 @@ export function planBatch(
 }
 
 /** Whether the gate lets it through now; if not, what becomes of it is in the plan. */
-function passes(plan: Plan, item: Item, event: GatedEvent, gate: Gate, { holds, isCatchingUp }: Planner): boolean {
+function passes(plan: Plan, item: Item, event: LoggedEvent, gate: Gate, { holds, isCatchingUp }: Planner): boolean {
   const held = holds.reasonFor(event.source, event.epoch);
   const verdict = held ? gate.look(event) : gate.judge(event);
   if (verdict === 'duplicate') plan.duplicates.push(item);
@@ -92,9 +90,6 @@ function fateOf({ envelope }: Item, router: Router): Failure | Exclude<Route, No
   return { state: 'incompatible', error: route.error, counts: false };
 }
 
-/** The event with its aggregate, if it is one that passes the gate. */
-export function gated({ envelope }: Item): GatedEvent | undefined {
-  if (envelope.kind !== 'logged') return undefined;
-  if (sabotaged('gate-key-without-aggregate')) return { ...envelope, aggregate: 'any' };
-  return { ...envelope, aggregate: parseEventType(envelope.type)?.aggregate ?? envelope.type };
-}
+/** The event, if it is one that passes the gate. */
+export const gated = ({ envelope }: Item): LoggedEvent | undefined =>
+  envelope.kind === 'logged' ? envelope : undefined;

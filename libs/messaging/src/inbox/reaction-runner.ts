@@ -29,9 +29,19 @@ export interface Planned {
   route: Extract<Route, { kind: 'react' }>;
 }
 
+/** How exactly time limits are kept. One timer looks at all that runs: one for each event would cost more than the look. */
+const LOOK_EVERY_MS = 20;
+
+interface Running {
+  what: string;
+  limitMs: number;
+  until: number;
+  giveUp: (error: Error) => void;
+}
+
 export class ReactionRunner {
-  /** How to give up what is running now. */
-  readonly #running = new Set<(error: Error) => void>();
+  readonly #running = new Set<Running>();
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param deadline aborted when the process cannot wait any longer */
   constructor(
@@ -39,7 +49,7 @@ export class ReactionRunner {
     private readonly deadline: AbortSignal,
   ) {
     deadline.addEventListener('abort', () => {
-      for (const giveUp of this.#running) giveUp(shuttingDown());
+      for (const { giveUp } of this.#running) giveUp(shuttingDown());
     });
   }
 
@@ -67,22 +77,43 @@ export class ReactionRunner {
     return { correlationId: '', event: { inbox: this.inbox, envelopes } satisfies Applying };
   }
 
-  async #within(tx: Transaction, limitMs: number, what: string, work: () => Promise<void>): Promise<void> {
-    let giveUp = (_error: Error): void => {};
-    const limit = new Promise<never>((_, reject) => {
-      giveUp = (error) => {
+  #within(tx: Transaction, limitMs: number, what: string, work: () => Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (error: Error): void => {
         tx.abandon(error); // whatever it still sends must not be committed
+        this.#running.delete(running);
         reject(error);
       };
+      const running: Running = { what, limitMs, until: performance.now() + limitMs, giveUp };
+      if (this.deadline.aborted) return giveUp(shuttingDown());
+      this.#begin(running);
+      work().then(
+        () => {
+          this.#running.delete(running);
+          resolve();
+        },
+        (error: unknown) => {
+          this.#running.delete(running);
+          reject(error as Error);
+        },
+      );
     });
-    const timer = setTimeout(() => giveUp(new SlowReactionError(`${what} took longer than ${limitMs} ms`)), limitMs);
-    this.#running.add(giveUp);
-    try {
-      if (this.deadline.aborted) giveUp(shuttingDown());
-      await Promise.race([limit, this.deadline.aborted ? limit : work()]);
-    } finally {
-      clearTimeout(timer);
-      this.#running.delete(giveUp);
+  }
+
+  #begin(running: Running): void {
+    this.#running.add(running);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
+  }
+
+
+  #look(): void {
+    if (this.#running.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    }
+    const now = performance.now();
+    for (const { what, limitMs, until, giveUp } of this.#running) {
+      if (until <= now) giveUp(new SlowReactionError(`${what} took longer than ${limitMs} ms`));
     }
   }
 }

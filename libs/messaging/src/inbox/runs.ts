@@ -1,5 +1,4 @@
-import { gated } from './plan.js';
-import { keyOf } from './gate.js';
+import type { Item } from './item.js';
 import type { Planned } from './reaction-runner.js';
 
 /**
@@ -20,7 +19,7 @@ export function runsOf(planned: readonly Planned[], canJoin: (event: Planned) =>
   };
   for (const event of planned) {
     const { type } = event.item.envelope;
-    const stream = streamOf(event);
+    const stream = streamOf(event.item);
     const before = typeOfStream.get(stream);
     const joins = canJoin(event);
     if (!joins || before !== type) close(before); // its predecessor starts first
@@ -38,7 +37,6 @@ export function runsOf(planned: readonly Planned[], canJoin: (event: Planned) =>
   return runs;
 }
 
-function streamOf({ item }: Planned): string {
-  const event = gated(item);
-  return event ? keyOf(event) : item.envelope.id;
-}
+/** What orders it: its stream, or itself. */
+export const streamOf = ({ envelope }: Item): string =>
+  envelope.kind === 'logged' ? envelope.stream : `${envelope.source} ${envelope.subject ?? envelope.id}`;

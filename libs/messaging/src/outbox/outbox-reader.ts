@@ -3,6 +3,7 @@
 import { sabotaged } from '@app/context';
 import type { Pool } from 'pg';
 import { encode, type LogRow } from '../cloud-event.js';
+import { arrayOf } from '../sql-array.js';
 
 /** An event on its way out. */
 export interface OutgoingEvent extends LogRow {
@@ -69,7 +70,7 @@ export class OutboxReader {
     if (everywhere) await this.#look();
     if (this.#paused !== undefined) return [];
     const lowest = everywhere && !sabotaged('cursor-relay') ? 0 : this.#floor;
-    const values = [lowest, except, events, bytes];
+    const values = [lowest, arrayOf(except), events, bytes];
     const { rows } =
       this.#held.length === 0
         ? await this.pool.query<LogRow>(READ, values)

@@ -42,7 +42,10 @@ export class Relay {
   #wake: () => void = () => {};
 
   constructor(@Inject(MESSAGING_OPTIONS) { databaseUrl: url, rabbitmqUrls, service }: MessagingOptions) {
-    this.#pool = openPool({ ...connectionSettings({ url, applicationName: `${service} relay` }), max: 2 });
+    const settings = connectionSettings({ url, applicationName: `${service} relay` });
+    // A crash of Postgres may forget the last deletes: their events are published again and dropped as duplicates. So the
+    // relay does not wait for the disk, which it would share with the commands.
+    this.#pool = openPool({ ...settings, max: 2, options: '-c synchronous_commit=off' });
     this.#lock = new RelayLock(url, `${service} relay lock`);
     this.#window = new Window(this.#pool, this.#stopping.signal, () => this.wake());
     this.#reader = new OutboxReader(this.#pool, namesOf(service).source);

@@ -3,6 +3,7 @@
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { backOff } from '../rabbitmq/backoff.js';
+import { arrayOf } from '../sql-array.js';
 
 const MAX_EVENTS = 4_000;
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -65,7 +66,7 @@ export class Window {
       const positions = this.#confirmed;
       this.#confirmed = [];
       try {
-        await this.pool.query('delete from messaging.outbox where position = any($1::bigint[])', [positions]);
+        await this.pool.query('delete from messaging.outbox where position = any($1::bigint[])', [arrayOf(positions)]);
         failures = 0;
         this.giveBack(positions);
       } catch (error) {
