@@ -150,6 +150,7 @@ export class Applier {
   async #react(tx: Transaction, gate: Gate, runs: readonly Planned[][], limitMs: number): Promise<void> {
     const lanes = new Lanes();
     const written = gate.write(tx);
+    if (gate.isGuess) await written; // or reactions would meet events that they had before
     const isAlone = runs.length === 1; // in nobody's way
     const reactions = runs.map((run) =>
       lanes.run(isAlone ? [] : keysOf(run), () => this.#runner.run(tx, run, limitMs)),

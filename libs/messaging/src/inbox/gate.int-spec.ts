@@ -68,7 +68,7 @@ describe('Gate', () => {
   it.each<[string, Partial<LoggedEvent>, string]>([
     ['source', { source: '/crm' }, 'orders'],
     ['epoch', { epoch: randomUUID() }, 'orders'],
-    ['aggregate', { aggregate: 'users.team' }, 'orders'],
+    ['aggregate', { type: 'users.team.founded.v1' }, 'orders'],
     ['inbox', {}, 'orders.reports'],
   ])('keeps a stream for each %s', async (_, changes, name) => {
     await pass([at('a', 1), at('a', 2)]);

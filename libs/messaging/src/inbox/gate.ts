@@ -83,9 +83,11 @@ interface GateRow {
 export class Gate {
   readonly #streams: Map<string, Stream>;
 
+  /** @param isGuess streams were taken for new; whether they are, {@link write} tells */
   private constructor(
     private readonly inbox: string,
     streams: Map<string, Stream>,
+    readonly isGuess: boolean,
   ) {
     this.#streams = streams;
   }
@@ -112,7 +114,7 @@ export class Gate {
       if (trust !== 'firsts' || event.sequence > 1) known.push(stream);
     }
     await Promise.all(groupsOf(known).map((group) => read(tx, inbox, group, trust)));
-    return new Gate(inbox, byKey);
+    return new Gate(inbox, byKey, known.length < byKey.size);
   }
 
   /** @throws {@link ForkError} */
