@@ -1,5 +1,4 @@
 // A new inbox takes all of history while the others go on living.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { makeHistory } from '../harness/backlog.mjs';
 import { System } from '../harness/system.mjs';
 import { percent } from '../harness/text.mjs';
@@ -14,11 +13,13 @@ export const catchUp = (context, { events, rate }) =>
   System.use(context, async (system) => {
     const { tell } = context;
     await Promise.all([system.database('maker'), system.database('taker')]);
-    await makeHistory(system, { events, perStream: 10, tell: (share) => tell(`makes history ${percent(share)}`) });
+    const reaction = 'CopyOnItemChanged';
+    const told = (/** @type {number} */ share) => tell(`makes history ${percent(share)}`);
+    await makeHistory(system, { events, perStream: 10, reaction, tell: told });
     const maker = await system.start('maker');
     const taker = await system.start('taker', { BENCH_REACTION: 'one' });
-    await maker.post('work', { seconds: 3, rate });
-    await sleep(500);
+    const { done } = await maker.post('work', { seconds: 3, rate });
+    await system.applied(taker, done);
     tell('live alone');
     const alone = await liveLatency(system, maker, taker, { seconds: PIECE_SECONDS, rate });
     const late = await system.start('taker-late', { BENCH_REACTION: 'many' });

@@ -42,6 +42,20 @@ export async function warmUp(system, takers, buckets = 1) {
   for (const taker of takers) await system.applied(taker, WARM_UP);
 }
 
+/**
+ * The same by commands, as many as there is time for.
+ * @param {System} system
+ * @param {Service} maker
+ * @param {Service} taker
+ * @param {number} concurrency
+ * @param {number} [buckets]
+ */
+export async function warmUpByCommands(system, maker, taker, concurrency, buckets = 1) {
+  const { done } = await maker.post('work', { seconds: 30, count: WARM_UP, concurrency, buckets });
+  await system.applied(taker, done);
+  return done;
+}
+
 /** Exactly once, in order, with correct sums. @param {System} system @param {number} events @param {string} [reaction] */
 export async function check(system, events, reaction = 'many') {
   if (reaction === 'shared' || reaction === 'undeclared') {
@@ -75,8 +89,7 @@ export const runPeer = (context, { peer = 'stock', seconds, reaction = 'one', bu
     const maker = await system.start(`${peer}-maker`);
     if (buckets > 1) await system.rows(taker.name, TOTALS(buckets));
     const concurrency = 64;
-    const { done: warm } = await maker.post('work', { seconds: 30, count: WARM_UP, concurrency, buckets });
-    await system.applied(taker, warm);
+    await warmUpByCommands(system, maker, taker, concurrency, buckets);
     await taker.reset();
     const before = cpuOf(servers, [maker, taker]);
     tell(`works for ${Math.round(seconds)} s`);

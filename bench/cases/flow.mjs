@@ -1,8 +1,7 @@
 // Commands whose events are relayed and applied meanwhile: how many, and how soon.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { System } from '../harness/system.mjs';
 import { quantile } from '../harness/statistics.mjs';
-import { WARM_UP } from './drain.mjs';
+import { warmUpByCommands } from './drain.mjs';
 
 /** @typedef {import('../harness/measure.mjs').Context} Context */
 /** @typedef {import('../harness/service.mjs').Service} Service */
@@ -22,8 +21,7 @@ export const steady = (context, { peer, seconds }) =>
     const names = namesOf(peer);
     const taker = await system.start(names.taker, { BENCH_REACTION: 'one' });
     const maker = await system.start(names.maker);
-    await maker.post('work', { seconds: 30, count: WARM_UP, concurrency: 64 });
-    await system.applied(taker, WARM_UP);
+    await warmUpByCommands(system, maker, taker, 64);
     await taker.reset();
     context.tell(`works for ${seconds} s`);
     const { done, seconds: took } = await maker.post('work', { seconds, concurrency: 64 });
@@ -43,10 +41,9 @@ export const latency = (context, { peer, seconds, rate = 200 }) =>
     const names = namesOf(peer);
     const taker = await system.start(names.taker, { BENCH_REACTION: 'one' });
     const maker = await system.start(names.maker);
-    await maker.post('work', { seconds: 30, count: WARM_UP, concurrency: 16 });
-    await system.applied(taker, WARM_UP);
-    await maker.post('work', { seconds: 2, rate });
-    await sleep(500);
+    const before = await warmUpByCommands(system, maker, taker, 16);
+    const { done } = await maker.post('work', { seconds: 2, rate });
+    await system.applied(taker, before + done); // or the last of them would count
     context.tell(`${rate} commands/s for ${seconds} s`);
     return liveLatency(system, maker, taker, { seconds, rate });
   });

@@ -2,7 +2,7 @@
 // the other.
 import { randomUUID } from 'node:crypto';
 import { System } from '../harness/system.mjs';
-import { drainOurs, WARM_UP } from './drain.mjs';
+import { drainOurs, warmUpByCommands } from './drain.mjs';
 
 /** @typedef {import('../harness/measure.mjs').Context} Context */
 /** @typedef {import('pg').Client} Client */
@@ -12,8 +12,7 @@ export const hotCommands = (context, { seconds }) =>
   System.use(context, async (system) => {
     const taker = await system.start('taker', { BENCH_REACTION: 'one' });
     const maker = await system.start('maker');
-    await maker.post('work', { seconds: 30, count: WARM_UP, concurrency: 64 });
-    await system.applied(taker, WARM_UP);
+    await warmUpByCommands(system, maker, taker, 64);
     await taker.reset();
     context.tell(`works for ${seconds} s`);
     const { done, seconds: took } = await maker.post('work', { seconds, concurrency: 64, hot: true });

@@ -77,9 +77,10 @@ async function passGate(system, { streams, salt, upTo }) {
 /**
  * History that was recorded, published and applied, long ago. Neither service may be running.
  * @param {System} system
- * @param {{ events: number, perStream: number, tell: (share: number) => void }} options
+ * @param {{ events: number, perStream: number, reaction: string, tell: (share: number) => void }} options
+ *   `reaction`: the class that has applied them
  */
-export async function makeHistory(system, { events, perStream, tell }) {
+export async function makeHistory(system, { events, perStream, reaction, tell }) {
   const salt = 'history';
   await record(system, { events, perStream, salt, waiting: false, tell });
   await passGate(system, { streams: events / perStream, salt, upTo: perStream });
@@ -89,6 +90,9 @@ export async function makeHistory(system, { events, perStream, tell }) {
   );
   const columns = `(inbox, source, epoch, aggregate, page, applied) values ('taker', '/maker', $1, 'maker.item', $2, $3)`;
   await system.rows('taker', `insert into messaging.inbox_pages ${columns}`, [page.epoch, page.page, page.applied]);
+  // Or the inbox would not take a reaction that is new to it.
+  const reactions = `insert into messaging.reactions (inbox, reaction, type) values ('taker', $1, 'maker.item.changed.v1')`;
+  await system.rows('taker', reactions, [reaction]);
 }
 
 /** The relay publishes nothing until {@link release}. @param {System} system */
