@@ -62,6 +62,7 @@ describe('Gate', () => {
       const gate = await Gate.open(tx, 'orders', [one, two, other], false);
       expect(gate.judge(one)).toBe('next');
       gate.hold(one);
+      expect(gate.judge(one)).toBe('ahead'); // a copy of it, in the same batch
       expect(gate.judge(two)).toBe('ahead');
       expect(gate.judge(other)).toBe('next');
     });
@@ -109,7 +110,7 @@ describe('Gate', () => {
     await pass([one]);
     await whileLocked(async () => {
       await expect(pass([one, at('b', 1)])).rejects.toThrow(StaleGateError);
-      expect(await pass([one, at('b', 1)], 'orders', true)).toEqual(['duplicate', 'next']);
+      expect(await pass([one, at('a', 2), at('b', 1)], 'orders', true)).toEqual(['duplicate', 'ahead', 'next']);
     });
     expect(await inbox.gateOf('b')).toBe(1);
   });
