@@ -60,6 +60,7 @@ describe('Gate', () => {
       const gate = await Gate.open(tx, 'orders', [one, two, other]);
       expect(gate.judge(one)).toBe('next');
       gate.hold(one);
+      expect(gate.judge(one)).toBe('ahead'); // a copy of it, in the same batch
       expect(gate.judge(two)).toBe('ahead');
       expect(gate.judge(other)).toBe('next');
     });
@@ -107,7 +108,7 @@ describe('Gate', () => {
     await pass([one]);
     await whileLocked(async () => {
       await expect(pass([one, at('b', 1)])).rejects.toThrow(StaleGateError);
-      expect(await pass([one, at('b', 1)], 'orders', 'nobody')).toEqual(['duplicate', 'next']);
+      expect(await pass([one, at('a', 2), at('b', 1)], 'orders', 'nobody')).toEqual(['duplicate', 'ahead', 'next']);
     });
     expect(await inbox.gateOf('b')).toBe(1);
   });
