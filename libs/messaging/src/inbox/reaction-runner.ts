@@ -105,7 +105,6 @@ export class ReactionRunner {
     this.#timer ??= setInterval(() => this.#look(), LOOK_EVERY_MS);
   }
 
-
   #look(): void {
     if (this.#running.size === 0) {
       clearInterval(this.#timer);
