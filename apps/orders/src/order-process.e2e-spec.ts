@@ -7,76 +7,11 @@ import { eventually } from '@app/testing';
 import fc from 'fast-check';
 import type { OrderView } from './order-view.js';
 import { SECRET, startOrders, STOCK_FLAWS, type OrdersFixture } from './orders.fixture.js';
-import { startScriptedProvider, type Fate, type ScriptedProvider } from './scripted-provider.fixture.js';
+import { day, type Day, type Step, type Stream } from './random-day.fixture.js';
+import { startScriptedProvider, type ScriptedProvider } from './scripted-provider.fixture.js';
 
-const USERS = 4;
-const SKUS = 3;
 const runs = Number(process.env.PROPERTY_RUNS ?? 6);
 const seed = Number(process.env.PROPERTY_SEED ?? Date.now() % 1_000_000_000);
-
-type Step = { afterMs: number } & (
-  | { do: 'order'; user: number; lines: { sku: number; quantity: number }[] }
-  | { do: 'cancel'; order: number }
-  | { do: 'put'; sku: number; delta: number }
-);
-
-/** What users has to tell of one user: so much of its stream arrives, in this order, duplicates included. */
-interface Stream {
-  length: number;
-  deliveries: { place: number; afterMs: number }[];
-}
-
-const ms = (max: number) => fc.integer({ min: 0, max });
-const line = fc.record({ sku: fc.nat(SKUS - 1), quantity: fc.integer({ min: 1, max: 3 }) });
-const step: fc.Arbitrary<Step> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant('order' as const),
-      afterMs: ms(400),
-      user: fc.nat(USERS - 1),
-      lines: fc.uniqueArray(line, { minLength: 1, maxLength: SKUS, selector: ({ sku }) => sku }),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('cancel' as const), afterMs: ms(600), order: fc.nat(30) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('put' as const),
-      afterMs: ms(600),
-      sku: fc.nat(SKUS - 1),
-      delta: fc.integer({ min: -2, max: 4 }),
-    }),
-  },
-);
-const stream: fc.Arbitrary<Stream> = fc.integer({ min: 0, max: 4 }).chain((length) =>
-  fc
-    .array(fc.nat(Math.max(0, length - 1)), { maxLength: 4 })
-    .chain((again) =>
-      fc.shuffledSubarray([...Array(length).keys(), ...(length > 0 ? again : [])], {
-        minLength: length + (length > 0 ? again.length : 0),
-      }),
-    )
-    .chain((places) =>
-      fc.array(ms(700), { minLength: places.length, maxLength: places.length }).map((after) => ({
-        length,
-        deliveries: places.map((place, n) => ({ place, afterMs: after[n]! })),
-      })),
-    ),
-);
-const fate: fc.Arbitrary<Fate> = fc.record({
-  outcome: fc.constantFrom('completed', 'completed', 'completed', 'failed', 'nothing'),
-  delaysMs: fc.array(ms(900), { minLength: 1, maxLength: 3 }),
-  forgetful: fc.boolean(),
-  hangsUp: fc.boolean(),
-});
-const day = fc.record({
-  stock: fc.array(fc.integer({ min: 0, max: 8 }), { minLength: SKUS, maxLength: SKUS }),
-  steps: fc.array(step, { minLength: 15, maxLength: 60 }),
-  streams: fc.array(stream, { minLength: USERS, maxLength: USERS }),
-  fates: fc.array(fate, { minLength: 1, maxLength: 12 }),
-});
-type Day = typeof day extends fc.Arbitrary<infer T> ? T : never;
 
 describe('the order process', () => {
   let provider: ScriptedProvider;

@@ -8,7 +8,7 @@ import { sql } from 'kysely';
 import { OrdersConfig } from './config.js';
 import { totalOf } from './money.js';
 import { hasReserved, isOpen } from './order.js';
-import { addHistory, linesOf, type OrderRow } from './order-rows.js';
+import { addHistory, idsOf, linesOf, type OrderRow } from './order-rows.js';
 import { PaymentRequests } from './payment-requests.js';
 import { handOver, release, reserve, shortagesOf, type Quantity } from './stock.js';
 import { lockStock, saveStock } from './stock-rows.js';
@@ -101,8 +101,6 @@ export class OrderProcess {
     await this.timers.set(tx, { afterMs: ms }, event, timerOf(orderId));
   }
 }
-
-const idsOf = (orders: readonly OrderRow[]): string[] => orders.map(({ id }) => id);
 
 /** An order has one deadline at a time. */
 const timerOf = (orderId: string): string => `deadline of order ${orderId}`;

@@ -13,6 +13,8 @@ export type OrderRow = Pick<
 
 const COLUMNS = ['id', 'user_id', 'status', 'currency', 'total_minor'] as const;
 
+export const idsOf = (orders: readonly Pick<OrderRow, 'id'>[]): string[] => orders.map(({ id }) => id);
+
 /** The order, locked until the end of the transaction, if there is one. */
 export const lockOrder = (tx: Tx, id: string): Promise<OrderRow | undefined> =>
   tx.selectFrom('orders').select(COLUMNS).where('id', '=', id).forNoKeyUpdate().executeTakeFirst();

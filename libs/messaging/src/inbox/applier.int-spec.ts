@@ -126,6 +126,22 @@ describe('Applier', () => {
     expect(await inbox.parked()).toEqual([]);
   });
 
+  it('does events one by one for a while after a batch was in the way of others, then together again', async () => {
+    const transactions = async () => {
+      const [row] = await inbox.rows<{ n: number }>('select count(distinct xmin::text)::int as n from seen');
+      await inbox.rows('truncate seen');
+      return row!.n;
+    };
+    const batch = users(10);
+    failFor([subjectOf(batch[4]!)], deadlocks(1));
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect(await transactions()).toBe(10);
+    await inbox.applier.apply(users(190), LIMIT_MS);
+    expect(await transactions()).toBe(190);
+    await inbox.applier.apply(users(10), LIMIT_MS);
+    expect(await transactions()).toBe(1);
+  });
+
   it('parks an event that deadlocks again and again, without counting an attempt', async () => {
     const batch = users(3);
     failFor([subjectOf(batch[1]!)], deadlocks(Infinity));

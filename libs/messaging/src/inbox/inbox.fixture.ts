@@ -82,7 +82,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
   const rows = async <Row extends QueryResultRow>(sql: string, ...values: unknown[]) =>
     (await outside.query<Row>(sql, values)).rows;
 
-  return Object.assign(fixture, {
+  const inbox = Object.assign(fixture, {
     url: server.url,
     outside,
     holds,
@@ -129,6 +129,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     clear: async () => {
       await Promise.all(workers.splice(0).map((worker) => worker.stop()));
       fixture.handle = see;
+      inbox.applier = new Applier(live, options); // it remembers that it was in the way of others
       await rows(
         'truncate seen, messaging.parked_events, messaging.inbox_streams, messaging.inbox_pages, messaging.inbox_holds',
       );
@@ -140,6 +141,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
       await server.drop();
     },
   });
+  return inbox;
 }
 
 interface ParkedRow {
