@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { TransactionClosedError } from '@app/database';
 import { arrival, see, startInbox, stream, subjectOf, users, type Handle, type InboxFixture } from './inbox.fixture.js';
+import type { Item } from './item.js';
 
 const LIMIT_MS = 2_000;
 
@@ -38,6 +39,22 @@ describe('Applier', () => {
     expect(await inbox.seen()).toHaveLength(10);
     expect(await inbox.applied()).toBe(10);
     expect(await inbox.parked()).toEqual([]);
+  });
+
+  it('applies an event of a foreign producer once, by its source and id, whatever else it carries', async () => {
+    const foreign = (source: string, id: string): Item => {
+      const { envelope } = arrival(randomUUID());
+      const { specversion, type, data } = envelope;
+      return { envelope: { kind: 'foreign', specversion, source, id, type, data } };
+    };
+    const [id, other] = [randomUUID(), randomUUID()];
+    await inbox.applier.apply([foreign('/crm', id), foreign('/crm', id), foreign('/crm', other)], LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(2);
+    await inbox.applier.apply([foreign('/crm', id)], LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(2);
+    await inbox.applier.apply([foreign('/erp', id)], LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(3);
+    expect(await inbox.applied()).toBe(0); // they are in nobody's books
   });
 
   it('parks what comes too early, whatever its order, and applies nothing of it', async () => {

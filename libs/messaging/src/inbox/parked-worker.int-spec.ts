@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { eventually } from '@app/testing';
-import { arrival, see, startInbox, stream, users, type InboxFixture } from './inbox.fixture.js';
+import type { LoggedEvent } from '../cloud-event.js';
+import { arrival, see, startInbox, stream, subjectOf, users, type InboxFixture } from './inbox.fixture.js';
 
 const LIMIT_MS = 2_000;
 
@@ -40,6 +41,27 @@ describe('ParkedWorker', () => {
     expect(await inbox.seenOf(userId)).toEqual(numbers(250));
     expect(await inbox.gateOf(userId)).toBe(250);
     expect(await inbox.applied()).toBe(250);
+  });
+
+  it('leaves events of a held log as they are, and tries them when it is released', async () => {
+    const [held, free] = [arrival(randomUUID(), 1), arrival(randomUUID(), 1, { epoch: randomUUID() })];
+    fails = () => true;
+    await inbox.applier.apply([held, free], LIMIT_MS);
+    fails = () => false;
+    runs = [];
+    const { source, epoch } = held.envelope as LoggedEvent;
+    await inbox.holds.hold(source, epoch, 'fork');
+    await inbox.rows(
+      `update messaging.parked_events set due_at = now() - (subject = $1)::int * interval '1 min'`,
+      subjectOf(held),
+    );
+    inbox.startWorker();
+    await eventually(async () => expect(await inbox.seenOf(subjectOf(free))).toEqual(['1']));
+    expect(await inbox.parked()).toMatchObject([{ subject: subjectOf(held), state: 'retry', attempts: 1 }]);
+    expect(runs).toHaveLength(1);
+    await inbox.rows('delete from messaging.inbox_holds');
+    await inbox.isEmpty();
+    expect(await inbox.seenOf(subjectOf(held))).toEqual(['1']);
   });
 
   it('stops at the next one that fails, and goes on from there', async () => {
