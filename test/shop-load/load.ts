@@ -55,7 +55,6 @@ export class ShopLoad {
   readonly #users: string[] = [];
   readonly #leaving = new Set<string>();
   readonly #keeper: StockKeeper;
-  #asked = 0;
   #refused = 0;
 
   constructor(
@@ -78,8 +77,8 @@ export class ShopLoad {
     const each = Array.from({ length: CLIENTS }, (_, n) => Math.floor((orders + n) / CLIENTS));
     const betweenKills = Math.max(40, Math.min(400, Math.floor(orders / 5)));
     const chaos = killAndRestart(this.shop, randomFrom(`${seed} kills`), (kills) => {
-      if (this.#asked >= orders) return 'no more';
-      return this.#asked >= (kills + 1) * betweenKills ? 'yes' : 'not yet';
+      if (this.#orders.size >= orders) return 'no more';
+      return this.#orders.size >= (kills + 1) * betweenKills ? 'yes' : 'not yet';
     });
     await Promise.all(each.map((count, n) => this.#visit(randomFrom(`${seed} client ${n}`), count)));
     const kills = await chaos;
@@ -99,16 +98,18 @@ export class ShopLoad {
     for (let n = 0; n < 20; n++) await this.#register(random);
   }
 
-  /** One client, who orders so often and does other things in between. */
+  /** One client, until so many of its orders are taken in, who does other things in between. */
   async #visit(random: Random, orders: number): Promise<void> {
-    for (let n = 0; n < orders; n++) {
+    for (let taken = 0; taken < orders;) {
       const what = random.below(100);
       // Mostly those who registered last, so that orders of one user meet, and meet their registration and their leaving.
       let userId = this.#users.at(-1 - random.below(Math.min(15, this.#users.length)))!;
       if (what < 6) userId = await this.#register(random);
       if (what === 6) userId = uuidv4();
-      await this.#order(random, userId);
-      this.options.onProgress(++this.#asked, this.options.orders);
+      if (await this.#order(random, userId)) {
+        taken += 1;
+        this.options.onProgress(this.#orders.size, this.options.orders);
+      }
       if (what >= 90) await this.#doSomethingElse(random, what, userId);
     }
   }
@@ -134,8 +135,11 @@ export class ShopLoad {
     return id;
   }
 
-  async #order(random: Random, userId: string): Promise<void> {
-    const shelf = PRODUCTS.filter(({ currency }) => currency === 'EUR' || random.below(10) === 0);
+  /** @returns whether it was taken in */
+  async #order(random: Random, userId: string): Promise<boolean> {
+    const isWanted = ({ sku, currency }: (typeof PRODUCTS)[number]) =>
+      currency === 'EUR' ? !SCARCE.includes(sku) || random.below(3) === 0 : random.below(10) === 0;
+    const shelf = PRODUCTS.filter(isWanted);
     const skus = random.shuffle(shelf.map(({ sku }) => sku)).slice(0, 1 + random.below(3));
     const lines = skus.map((sku) => ({ sku, quantity: 1 + random.below(SCARCE.includes(sku) ? 2 : 20) }));
     const mixed = skus.includes('dollar') && skus.length > 1;
@@ -150,10 +154,14 @@ export class ShopLoad {
       order,
       headers,
     );
-    if (status !== 202) return void (this.#refused += 1);
+    if (status !== 202) {
+      this.#refused += 1;
+      return false;
+    }
     const { id } = body as { id: string };
     if (this.#orders.has(id)) this.#client.problems.push(`order ${id} is the answer to two requests`);
     this.#orders.set(id, userId);
+    return true;
   }
 
   async #cancel(random: Random): Promise<void> {
