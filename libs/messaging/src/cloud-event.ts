@@ -185,7 +185,7 @@ function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd:
   if (problem) throw new UnreadableMessageError(problem);
   return logged
     ? asLogged(result.data as LoggedAttributes)
-    : { ...(result.data as z.output<typeof foreignEvent>), kind: 'foreign' };
+    : { ...(result.data), kind: 'foreign' };
 }
 
 /** @returns `isOdd`: a cheap look at the text says that its keys have to be looked at one by one */

@@ -92,9 +92,9 @@ export class ReactionRunner {
           this.#running.delete(running);
           resolve();
         },
-        (error: unknown) => {
+        (error: Error) => {
           this.#running.delete(running);
-          reject(error as Error);
+          reject(error);
         },
       );
     });
