@@ -186,7 +186,6 @@ describe('A reaction that takes many events', () => {
     expect(told).toEqual(batch.map(({ envelope }) => ({ causation_id: envelope.id, correlation_id: 'c' })));
   });
 
-  // The last ones: the inbox remembers such a method.
   const curious: [string, (event: UserRegistered, bus: EventBus) => Promise<unknown>][] = [
     ['looks at its event', (event, bus) => (event.name === '1' ? publish(bus, event) : Promise.resolve())],
     ['takes its event apart', (event, bus) => publish(bus, new UserRegistered({ ...event }))],
@@ -196,9 +195,10 @@ describe('A reaction that takes many events', () => {
 
   it.each(curious)('gets its events one by one if the @EventPattern method %s', async (_, onEvent) => {
     inbox.onEvent = onEvent as never;
-    const batch = users(10);
-    await inbox.applier.apply(batch, LIMIT_MS);
-    await inbox.applier.apply(users(10), LIMIT_MS);
+    const applier = inbox.applierOf(); // one that has not met such a method yet
+    await applier.apply(users(10), LIMIT_MS);
+    calls.length = 0; // the first ones may have been tried together, and were rolled back
+    await applier.apply(users(10), LIMIT_MS);
     expect(new Set((await inbox.seen()).map(({ user_id }) => user_id))).toHaveProperty('size', 20);
     expect(await inbox.parked()).toEqual([]);
     expect(Math.max(...calls)).toBe(1);

@@ -91,7 +91,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     /** On a pipelined connection, as for live events. */
     applier: new Applier(live, options),
     /** Of an inbox of its own. */
-    applierOf: (name: string) => new Applier(live, optionsOf(name)),
+    applierOf: (name?: string) => new Applier(live, optionsOf(name)),
     /** A worker at work. */
     startWorker: () => {
       const worker = new ParkedWorker('orders', slow, patient, holds);
