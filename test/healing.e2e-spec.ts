@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { UserRegistered } from '@app/contracts';
+import { Database } from '@app/database';
 import { operations } from '@app/messaging';
 import {
   createServiceDatabase,
@@ -69,6 +70,12 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
       expect(await orders!.rows('select from messaging.parked_events')).toEqual([]);
     }, WITHIN);
 
+  /** Of this process; 0 if it was never counted. */
+  const metric = async (name: string) => {
+    const lines = String((await users.http('GET', '/metrics')).body).split('\n');
+    return Number(lines.find((line) => line.startsWith(`${name} `))?.slice(name.length) ?? 0);
+  };
+
   it('the queue is deleted with everything in it while the service is away', async () => {
     await listen();
     await tell(5);
@@ -89,8 +96,10 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     await tell(20);
     await published();
     await vhost.api('DELETE', `queues/${vhost.name}/orders.inbox/contents`);
+    const replayed = await metric('inbox_replayed_total{source="/users"}');
     await listen();
     await isComplete();
+    expect(await metric('inbox_replayed_total{source="/users"}')).toBeGreaterThanOrEqual(replayed + 60);
   }, 60_000);
 
   it('the binding is removed under the feet of a running service', async () => {
@@ -145,6 +154,7 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     await teller.tell(restored, 'another 3');
     await eventually(async () => expect((await orders!.ready()).body).toMatchObject({ status: 'degraded' }), WITHIN);
     expect(await orders!.rows('select source from messaging.inbox_holds')).toEqual([{ source: '/users' }]);
+    expect(await metric('inbox_held{inbox="orders"}')).toBe(1);
     expect(await orders!.rows(`select from seen where name = 'another 3'`)).toEqual([]);
 
     await operations.startEpoch(teller.database, { operator: { who: 'test', reason: 'restored' } });
@@ -154,5 +164,32 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
       WITHIN,
     );
     expect(await orders!.rows(`select from seen where name = 'another 3'`)).toEqual([]);
+  }, 90_000);
+
+  it('but what its owner has lost, too, is reported until somebody gives it up', async () => {
+    const unbalanced = () => metric('inbox_pages_unbalanced{inbox="orders",source="/users"}');
+    await tell(1);
+    await published();
+    const lost = { subject: told[0]!, sequence: 2 };
+    const [settled] = await eventually(async () => {
+      const pages = await users.rows<{ page: number }>('select page::int as page from messaging.pages');
+      expect(pages).toHaveLength(1);
+      return pages;
+    });
+    await users.rows('delete from messaging.events where subject = $1 and sequence = $2', lost.subject, lost.sequence);
+    await listen();
+    await eventually(async () => {
+      expect(await orders!.rows('select sequence::int, state from messaging.parked_events')).toEqual([
+        { sequence: 3, state: 'waiting' },
+      ]);
+      expect(await unbalanced()).toBe(1);
+    }, WITHIN);
+    const which = { source: 'users', aggregate: 'users.user', ...lost, page: settled!.page };
+    const operator = { who: 'test', reason: 'lost' };
+    await operations.skipMissing(orders!.app.get(Database), which, { operator });
+    await eventually(async () => {
+      expect(await orders!.rows('select name from seen order by n')).toEqual([{ name: '1' }, { name: '3' }]);
+      expect(await unbalanced()).toBe(0);
+    }, WITHIN);
   }, 90_000);
 });
