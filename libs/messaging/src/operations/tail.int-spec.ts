@@ -29,8 +29,8 @@ const record = (client: Client, subject: string, type = TYPE, ago = '0 s') =>
     [randomUUID(), type, subject, ago],
   );
 
-/** Follows until it is stopped. */
-function follow(options: TailOptions = {}) {
+/** Follows until it is stopped; it has begun when this resolves. */
+async function follow(options: TailOptions = {}) {
   const stopping = new AbortController();
   const told: RecordedEvent[] = [];
   const running = (async () => {
@@ -40,7 +40,13 @@ function follow(options: TailOptions = {}) {
     stopping.abort();
     await running;
   };
-  return { told, subjects: () => told.map(({ subject }) => subject), stop };
+  const client = await connect();
+  await eventually(async () => {
+    await record(client, `begun ${randomUUID()}`);
+    expect(told).not.toEqual([]);
+  });
+  const subjects = () => told.map(({ subject }) => subject).filter((subject) => !subject.startsWith('begun'));
+  return { subjects, stop };
 }
 
 async function all(options: TailOptions): Promise<string[]> {
@@ -53,8 +59,7 @@ describe('tail', () => {
   it('tells what is recorded from now on, once', async () => {
     const client = await connect();
     await record(client, 'before');
-    const { subjects, stop } = follow();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { subjects, stop } = await follow();
     await record(client, 'one');
     await eventually(() => expect(subjects()).toEqual(['one']));
     await record(client, 'two');
@@ -67,8 +72,7 @@ describe('tail', () => {
     await slow.query('begin');
     await record(slow, 'older'); // has its position, is not visible
     await record(quick, 'before'); // and this one has a higher one
-    const { subjects, stop } = follow();
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { subjects, stop } = await follow();
     await record(quick, 'newer');
     await eventually(() => expect(subjects()).toEqual(['newer']));
     await slow.query('commit');
