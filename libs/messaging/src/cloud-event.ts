@@ -183,9 +183,7 @@ function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd:
   }
   const problem = isOdd && unfitness(value);
   if (problem) throw new UnreadableMessageError(problem);
-  return logged
-    ? asLogged(result.data as LoggedAttributes)
-    : { ...(result.data), kind: 'foreign' };
+  return logged ? asLogged(result.data as LoggedAttributes) : { ...result.data, kind: 'foreign' };
 }
 
 /** @returns `isOdd`: a cheap look at the text says that its keys have to be looked at one by one */
