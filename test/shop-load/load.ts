@@ -75,7 +75,7 @@ export class ShopLoad {
     const { orders, seed } = this.options;
     await this.#open();
     const each = Array.from({ length: CLIENTS }, (_, n) => Math.floor((orders + n) / CLIENTS));
-    const betweenKills = Math.max(40, Math.min(400, Math.floor(orders / 5)));
+    const betweenKills = Math.max(40, Math.min(1_000, Math.floor(orders / 5)));
     const chaos = killAndRestart(this.shop, randomFrom(`${seed} kills`), (kills) => {
       if (this.#orders.size >= orders) return 'no more';
       return this.#orders.size >= (kills + 1) * betweenKills ? 'yes' : 'not yet';
