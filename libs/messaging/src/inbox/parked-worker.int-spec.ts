@@ -216,15 +216,16 @@ describe('ParkedWorker', () => {
     await parkStream(userId, 1);
     await inbox.rows('update messaging.parked_events set claimed_at = now(), crashes = 1');
     await inbox.hurry();
-    let finish = () => {};
-    inbox.handle = () => new Promise<void>((resolve) => (finish = resolve)); // at work
+    let finish: (() => void) | undefined;
+    inbox.handle = () => new Promise<void>((resolve) => (finish = resolve));
     inbox.startWorker();
     await eventually(async () => {
+      expect(finish).toBeDefined(); // at work
       const [head] = await inbox.parked();
       expect(head).toMatchObject({ crashes: 2 });
       expect(head!.due_in).toBeGreaterThan(20);
     });
-    finish();
+    finish!();
     await inbox.isEmpty();
   });
 
