@@ -155,7 +155,11 @@ export class Inbox {
     this.#forget();
     this.#books.reset();
     await this.#working;
-    await this.#untilReady();
+    const closed = new AbortController();
+    channel.once('close', () => closed.abort());
+    const signal = AbortSignal.any([this.#stopping.signal, closed.signal]);
+    await this.#untilReady(signal);
+    if (signal.aborted) return;
     const { queue, dead } = this.#names;
     if (sabotaged('ask-before-bind')) await this.#look(true);
     await declareInbox(channel, this.#names, this.#router.aggregates);
@@ -251,14 +255,14 @@ export class Inbox {
   }
 
   /** Until the database answers and admits the reactions. */
-  async #untilReady(): Promise<void> {
+  async #untilReady(signal: AbortSignal): Promise<void> {
     const reactions = this.#router.reactions;
-    for (let failures = 0; !this.#stopping.signal.aborted; failures++) {
+    for (let failures = 0; !signal.aborted; failures++) {
       try {
         await this.#holds.refresh();
         await admitReactions(this.options.booksPool, this.#names.inbox, reactions);
         this.#trouble = this.options.pauses.isPaused(this.#scope);
-        await this.options.pauses.untilResumed(this.#scope, this.#stopping.signal);
+        await this.options.pauses.untilResumed(this.#scope, signal);
         this.#trouble = undefined;
         return;
       } catch (error) {
@@ -266,7 +270,7 @@ export class Inbox {
           this.#logger.error(`does not start: ${(error as Error).message}`);
         this.#trouble = (error as Error).message;
         const wait = error instanceof UndeclaredReactionError || !isDatabaseUnavailable(error) ? 10_000 : 2_000;
-        await backOff(failures, { ceiling: wait, signal: this.#stopping.signal });
+        await backOff(failures, { ceiling: wait, signal });
       }
     }
   }
