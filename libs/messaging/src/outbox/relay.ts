@@ -18,6 +18,13 @@ const READ_BYTES = 8 * 1024 * 1024;
 /** Other processes record events too; ours wake us directly. */
 const POLL_MS = 100;
 const STANDBY_EVERY_MS = 1_000;
+/**
+ * A look costs the database the same for one event as for a hundred. The first event after a pause goes out at once; in a
+ * steady flow the looks keep this distance, or they would take from the commands what they need.
+ */
+const LOOK_EVERY_MS = 8;
+/** So many events are a backlog: read on at once. */
+const BACKLOG_EVENTS = 200;
 /** A relay that has lost the broker for longer lets another process try, whose way to the broker may be open. */
 const PATIENCE_MS = 5_000;
 /** What is on the way at the end has this long to be confirmed. */
@@ -36,6 +43,7 @@ export class Relay {
   #stopped: Promise<void> | undefined;
   #active = false;
   #connectedAt = 0;
+  #nextLookAt = 0;
   #failures = 0;
   #trouble: string | undefined;
   #woken = false;
@@ -137,11 +145,14 @@ export class Relay {
   async #round(): Promise<void> {
     const { events, bytes } = this.#window.room;
     if (!this.#sender.isReady || events === 0 || bytes === 0) return this.#rest(POLL_MS);
+    const early = this.#nextLookAt - performance.now();
+    if (early > 0) await pause(early);
     this.#woken = false;
     const limits = { events: Math.min(READ_EVENTS, events), bytes: Math.min(READ_BYTES, bytes) };
     const rows = await this.#reader.read({ except: this.#window.positions, ...limits });
     this.#failures = 0;
     this.#trouble = undefined;
+    this.#nextLookAt = rows.length < BACKLOG_EVENTS ? performance.now() + LOOK_EVERY_MS : 0;
     if (rows.length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
     await this.#publish(rows);
