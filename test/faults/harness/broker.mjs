@@ -70,4 +70,21 @@ export class Broker {
       String(connection.client_properties?.connection_name ?? connection.name),
     );
   }
+
+  /**
+   * The same from the connections themselves. The management API shows a connection for a while, or for good, whose end
+   * overtook its last figures.
+   * @param {string} vhost
+   * @returns {Promise<string[]>}
+   */
+  async openConnections(vhost) {
+    const said = await this.ctl('list_connections', '--quiet', '--formatter', 'json', 'vhost', 'client_properties');
+    /** @type {{ vhost: string, client_properties: [string, string, string][] }[]} */
+    const connections = JSON.parse(said);
+    return connections
+      .filter((connection) => connection.vhost === vhost)
+      .map(({ client_properties: properties }) => {
+        return properties.find(([key]) => key === 'connection_name')?.[2] ?? 'without a name';
+      });
+  }
 }

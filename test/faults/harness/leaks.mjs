@@ -12,9 +12,11 @@ const PATIENCE_MS = 10_000;
  * @param {Trial} trial
  */
 async function purposes(trial) {
-  const names = await trial.broker.connections(trial.vhost);
-  return names.map((name) => name.replace(/@\S+/, '')).sort();
+  return purposesOf(await trial.broker.connections(trial.vhost));
 }
+
+/** @param {string[]} names of connections */
+const purposesOf = (names) => names.map((name) => name.replace(/@\S+/, '')).sort();
 
 /** What a process of a service holds, by role. */
 const BY_ROLE = {
@@ -53,6 +55,7 @@ export async function wrongConnections(trial) {
     await sleep(250);
     now = await purposes(trial);
   }
+  if (String(now) !== String(right)) now = purposesOf(await trial.broker.openConnections(trial.vhost));
   return String(now) === String(right) ? [] : [`leak: connections to RabbitMQ are [${now}], not [${right}]`];
 }
 
@@ -76,12 +79,17 @@ export async function stopAndLook(trial) {
     await sleep(250);
     left = await leftovers(trial);
   }
+  if (left.length > 0) left = await leftovers(trial, await trial.broker.openConnections(trial.vhost));
   return [...problems, ...left];
 }
 
-/** @param {Trial} trial */
-async function leftovers(trial) {
-  const left = (await trial.broker.connections(trial.vhost)).map((name) => `leak: connection to RabbitMQ: ${name}`);
+/**
+ * @param {Trial} trial
+ * @param {string[]} [connections] to the broker, if not those of the management API
+ */
+async function leftovers(trial, connections) {
+  const open = connections ?? (await trial.broker.connections(trial.vhost));
+  const left = open.map((name) => `leak: connection to RabbitMQ: ${name}`);
   for (const name of trial.databases.names) {
     const rows = await trial.rows(
       name,
