@@ -54,7 +54,7 @@ export class Database<Schema = unknown> {
   readonly #pool: Pool;
 
   constructor(readonly options: DatabaseOptions) {
-    this.#pool = openPool({ ...connectionSettings(options), max: options.poolSize ?? 16 });
+    this.#pool = openPool({ ...connectionSettings(options), max: options.poolSize ?? 16, pipeline: true });
     this.read = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.#pool }) });
   }
 
@@ -127,12 +127,10 @@ export async function runTransaction<Schema, Result>(
   const onError = (error: Error) => (broken = error);
   client.on('error', onError);
   try {
-    await client.query('BEGIN');
     const result = await runInContext(context, () => work(tx));
     tx.close();
     if (tx.failure && !sabotaged('ignored-commit-tag')) throw tx.failure.cause;
-    const { command } = await client.query('COMMIT');
-    // After a failed statement COMMIT "succeeds" with the tag ROLLBACK.
+    const command = await tx.commit();
     if (command !== 'COMMIT' && !sabotaged('ignored-commit-tag'))
       throw new RolledBackError('Postgres rolled the transaction back: a statement had failed.');
     tx.committed();
@@ -140,7 +138,7 @@ export async function runTransaction<Schema, Result>(
   } catch (error) {
     tx.close();
     const culprit = isAftermath(error) && tx.failure ? tx.failure.cause : error;
-    broken = tx.abandoned ?? (await rollback(client, culprit)) ?? broken;
+    broken = (await rollBack(tx, culprit)) ?? broken;
     throw culprit;
   } finally {
     client.off('error', onError);
@@ -149,10 +147,12 @@ export async function runTransaction<Schema, Result>(
 }
 
 /** Returns the reason to destroy the client, if there is one. */
-async function rollback(client: PoolClient, culprit: unknown): Promise<Error | undefined> {
+async function rollBack<Schema>(tx: Transaction<Schema>, culprit: unknown): Promise<Error | undefined> {
+  tx.drop();
+  if (tx.abandoned) return tx.abandoned;
   if (isDatabaseUnavailable(culprit)) return culprit as Error;
   try {
-    await client.query('ROLLBACK');
+    await tx.rollback();
     return undefined;
   } catch (error) {
     return error as Error;

@@ -1,6 +1,8 @@
 import { createTestDatabase, eventually, type TestDatabase } from '@app/testing';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Pool } from 'pg';
 import { Database, RolledBackError } from './database.js';
+import { isAftermath } from './errors.js';
 import { TransactionClosedError, type Transaction } from './transaction.js';
 
 interface Tables {
@@ -77,9 +79,114 @@ describe('Database.transaction', () => {
     const work = database.transaction(async (tx) => {
       await rename(tx, 1, 'Rexi');
       void fail(tx).catch(() => {}); // nobody waits for it, so nobody knows of the failure when the work ends
+      await nextTurn(); // it is on its way
     });
     await expect(work).rejects.toThrow(RolledBackError);
     expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it('does not commit behind a failed statement that travels with COMMIT', async () => {
+    const work = database.transaction(async (tx) => {
+      await rename(tx, 1, 'Rexi');
+      void fail(tx).catch(() => {});
+    });
+    await expect(work).rejects.toThrow('division by zero');
+    expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  describe('statements that are started together', () => {
+    it('are answered in their order, each with its own rows, however many they are', async () => {
+      const numbers = Array.from({ length: 250 }, (_, n) => n);
+      const answers = await database.transaction((tx) =>
+        Promise.all(
+          numbers.map(async (n) => {
+            const { rows, rowCount } = await tx.query<{ n: number }>(
+              'select $1::int as n from generate_series(1, $2::int)',
+              [n, n % 3],
+              n % 2 ? 'by-name' : undefined,
+            );
+            return { ns: rows.map((row) => row.n), rowCount };
+          }),
+        ),
+      );
+      expect(answers).toEqual(numbers.map((n) => ({ ns: Array(n % 3).fill(n), rowCount: n % 3 })));
+    });
+
+    it('are skipped behind one that fails, which alone is the culprit', async () => {
+      const outcomes: PromiseSettledResult<unknown>[] = [];
+      const work = database.transaction(async (tx) => {
+        const first = tx.query(`update pets set name = 'Rexi' where id = 1`);
+        const all = [first, fail(tx), rename(tx, 2, 'Tomi'), tx.query('select 1', [], 'skipped')];
+        outcomes.push(...(await Promise.allSettled(all)));
+      });
+      await expect(work).rejects.toThrow('division by zero');
+      expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected', 'rejected']);
+      for (const skipped of outcomes.slice(2))
+        expect(isAftermath((skipped as PromiseRejectedResult).reason)).toBe(true);
+      expect(await names()).toEqual(['Rex', 'Tom']);
+    });
+
+    it('leave no trace of a name that was never prepared', async () => {
+      const one = new Database<Tables>({ url: server.url, applicationName: 'one', poolSize: 1 });
+      const named = (tx: Transaction<Tables>) => tx.query<{ n: number }>('select 1 as n', [], 'prepared-late');
+      await expect(one.transaction((tx) => Promise.all([fail(tx), named(tx)]))).rejects.toThrow('division by zero');
+      expect((await one.transaction(named)).rows).toEqual([{ n: 1 }]);
+      expect((await one.transaction(named)).rows).toEqual([{ n: 1 }]);
+      await one.close();
+    });
+
+    it('fail one by one at a value that cannot be sent', async () => {
+      const circular: { self?: unknown } = {};
+      circular.self = circular;
+      const work = database.transaction((tx) =>
+        Promise.all([rename(tx, 1, 'Rexi'), tx.query('select $1::json', [circular])]),
+      );
+      await expect(work).rejects.toThrow(/circular/i);
+      expect(await names()).toEqual(['Rex', 'Tom']);
+    });
+  });
+
+  describe('queryLater', () => {
+    const renameLater = (tx: Transaction<Tables>, name: string) =>
+      tx.queryLater('update pets set name = $1 where id = 1', [name]);
+
+    it('comes before whatever is started later, and before COMMIT', async () => {
+      const seen = await database.transaction(async (tx) => {
+        renameLater(tx, 'sooner');
+        const row = await tx.selectFrom('pets').select('name').where('id', '=', 1).executeTakeFirstOrThrow();
+        renameLater(tx, 'later');
+        return row.name;
+      });
+      expect(seen).toBe('sooner');
+      expect(await names()).toEqual(['later', 'Tom']);
+    });
+
+    it('fails the transaction if it fails, with its own error', async () => {
+      const work = database.transaction(async (tx) => {
+        await rename(tx, 2, 'Tomi');
+        tx.queryLater('insert into pets values (1, $1)', ['twin']);
+      });
+      await expect(work).rejects.toThrow(/duplicate key/);
+      expect(await names()).toEqual(['Rex', 'Tom']);
+    });
+
+    it('is never sent if the work throws', async () => {
+      const work = database.transaction((tx) => {
+        renameLater(tx, 'never');
+        return Promise.reject(new Error('changed my mind'));
+      });
+      await expect(work).rejects.toThrow('changed my mind');
+      expect(await names()).toEqual(['Rex', 'Tom']);
+    });
+  });
+
+  it('ends in time if the database is silent', async () => {
+    const impatient = new Database<Tables>({ url: server.url, applicationName: 'one', statementTimeoutMs: 200 });
+    const work = impatient.transaction((tx) => Promise.all([tx.query('select pg_sleep(2)'), rename(tx, 1, 'Rexi')]));
+    await expect(work).rejects.toThrow(/statement timeout/);
+    await impatient.transaction((tx) => rename(tx, 2, 'Tomi'));
+    expect(await names()).toEqual(['Rex', 'Tomi']);
+    await impatient.close();
   });
 
   it.each([

@@ -13,6 +13,7 @@ import {
 } from 'kysely';
 import type { ClientBase, QueryResult, QueryResultRow } from 'pg';
 import { isAftermath } from './errors.js';
+import { StatementGroup, StatementSkippedError, wireValues, type Statement } from './statement-group.js';
 
 /** A statement was started after its transaction had ended, nearly always because an `await` is missing. */
 export class TransactionClosedError extends Error {
@@ -36,15 +37,27 @@ export interface OpenTransaction {
     values?: readonly unknown[],
     name?: string,
   ): Promise<QueryResult<Row>>;
+  /**
+   * Runs one statement together with the next one, at the latest with COMMIT: it has no round trip of its own. If it fails,
+   * the transaction does.
+   */
+  queryLater(text: string, values: readonly unknown[], name?: string): void;
   /** Runs `work` once the transaction is committed for sure; never after a rollback. */
   afterCommit(work: () => void): void;
 }
+
+/** Statements that share one answer. More would keep the driver writing while Postgres waits, and the other way round. */
+const GROUP = 100;
 
 /** The query builder of one open transaction. Made by `Database.transaction`, never by hand. */
 export class Transaction<Schema = unknown> extends Kysely<Schema> implements OpenTransaction {
   readonly [openTransaction] = true;
   readonly #client: ClientBase;
   readonly #afterCommit: (() => void)[] = [];
+  /** Not sent yet. */
+  #waiting: Statement[] = [];
+  #isDue = false;
+  #state: 'new' | 'begun' | 'sent' = 'new';
   /** Why the connection must not be used again, if so. */
   abandoned: Error | undefined;
   #open = true;
@@ -63,11 +76,18 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   ): Promise<QueryResult<Row>> {
     if (!this.#open) throw new TransactionClosedError(text);
     try {
-      return await this.#client.query<Row>({ text, values: values as unknown[], ...(name && { name }) });
+      const result = this.#enqueue(text, values, name);
+      this.#sendSoon();
+      return (await result) as QueryResult<Row>;
     } catch (error) {
-      this.doom(error);
+      if (error instanceof Error) Error.captureStackTrace(error); // of the caller, not of the socket
       throw error;
     }
+  }
+
+  queryLater(text: string, values: readonly unknown[], name?: string): void {
+    if (!this.#open) throw new TransactionClosedError(text);
+    this.#enqueue(text, values, name).catch(() => {}); // COMMIT tells it
   }
 
   afterCommit(work: () => void): void {
@@ -95,13 +115,65 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
     this.#open = false;
   }
 
+  /** Commits, for its owner. Resolves with Postgres's answer: after a failed statement COMMIT "succeeds" as `ROLLBACK`. */
+  async commit(): Promise<string> {
+    if (this.#state === 'new') return 'COMMIT'; // it has done nothing
+    const done = this.#enqueue('COMMIT', [], 'commit');
+    this.#send();
+    return (await done).command;
+  }
+
+  /** Drops what was not sent yet: it will not be. */
+  drop(): void {
+    const skipped = new StatementSkippedError(this.#failure?.cause);
+    for (const { settle } of this.#waiting.splice(0)) settle(skipped, undefined);
+  }
+
+  /** Rolls back, for its owner, unless there is nothing to roll back. */
+  async rollback(): Promise<void> {
+    if (this.#state === 'sent') await this.#client.query('ROLLBACK');
+  }
+
   /** Called by its owner after COMMIT was confirmed. */
   committed(): void {
     for (const work of this.#afterCommit) work();
   }
+
+  #enqueue(text: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {
+    if (this.#state === 'new') {
+      this.#state = 'begun';
+      this.#enqueue('BEGIN', [], 'begin').catch(() => {}); // whatever follows tells it
+    }
+    return new Promise((resolve, reject) => {
+      const settle: Statement['settle'] = (error, result) => {
+        if (!error) return resolve(result!);
+        this.doom(error);
+        reject(error);
+      };
+      try {
+        this.#waiting.push({ text, values: wireValues(values), name, settle });
+      } catch (error) {
+        settle(error, undefined);
+      }
+    });
+  }
+
+  /** When everybody who is about to start a statement has done so: reactions that overlap, `Promise.all`. */
+  #sendSoon(): void {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    queueMicrotask(() => process.nextTick(() => this.#send())); // a tick runs when no microtask is left
+  }
+
+  #send(): void {
+    this.#isDue = false;
+    if (this.#waiting.length === 0) return;
+    this.#state = 'sent';
+    while (this.#waiting.length > 0) this.#client.query(new StatementGroup(this.#waiting.splice(0, GROUP)));
+  }
 }
 
-/** Kysely, sent to the client of one transaction: no mutex, so that overlapping reactions are pipelined. */
+/** Kysely, sent to the client of one transaction: no mutex, so that the statements of overlapping reactions travel together. */
 class TransactionDialect implements Dialect {
   constructor(
     private readonly transaction: () => OpenTransaction,

@@ -10,9 +10,9 @@ type Counted = Pick<LoggedEvent, 'source' | 'epoch' | 'aggregate' | 'page'>;
 
 /**
  * Enters into the books how many events of each page went through the gate. In the transaction that applies them, and
- * last in it, so that the rows are locked only for the commit.
+ * last in it, together with COMMIT, so that the rows are locked only for that.
  */
-export async function countApplied(tx: OpenTransaction, inbox: string, advanced: readonly Counted[]): Promise<void> {
+export function countApplied(tx: OpenTransaction, inbox: string, advanced: readonly Counted[]): void {
   if (advanced.length === 0) return;
   const pages = new Map<string, { event: Counted; applied: number }>();
   for (const event of advanced) {
@@ -22,7 +22,7 @@ export async function countApplied(tx: OpenTransaction, inbox: string, advanced:
     else pages.set(key, { event, applied: 1 });
   }
   const rows = [...pages.values()];
-  await tx.query(COUNT, [
+  tx.queryLater(COUNT, [
     inbox,
     rows.map(({ event }) => event.source),
     rows.map(({ event }) => event.epoch),

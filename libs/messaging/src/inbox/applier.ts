@@ -146,8 +146,8 @@ export class Applier {
       await Promise.all([
         park(tx, inbox, plan.park),
         (parked || plan.park.length > 0) && unpark(tx, inbox, gate.passed, plan.done),
-        countApplied(tx, inbox, plan.advanced),
       ]);
+      countApplied(tx, inbox, plan.advanced);
       await failpoint('inbox.beforeCommit');
     });
   }

@@ -106,7 +106,7 @@ export async function skipMissing(database: Database, which: MissingSequence, op
       );
     await advance(tx, stream, applied, sequence, NEVER_ARRIVED);
     await makeDue(tx, stream, sequence + 1);
-    if (page) await countApplied(tx, stream.inbox, [{ ...stream, page }]);
+    if (page) countApplied(tx, stream.inbox, [{ ...stream, page }]);
     return { affected: 1 };
   });
 }
@@ -138,7 +138,7 @@ async function skip(tx: Transaction, event: ParkedDetails): Promise<Effect> {
   const isNext = sequence === applied + 1;
   if (isNext) await advance(tx, stream, applied, sequence, event.eventId!);
   await makeDue(tx, stream, Math.max(applied, sequence) + 1);
-  if (isNext) await countApplied(tx, inbox, [{ ...stream, page: event.page! }]);
+  if (isNext) countApplied(tx, inbox, [{ ...stream, page: event.page! }]);
   return { affected: 1 };
 }
 

@@ -151,7 +151,7 @@ export class TimerWorker {
   }
 
   async #fire(tx: OpenTransaction, timers: readonly TimerRow[]): Promise<void> {
-    const outcomes = await Promise.allSettled(timers.map((timer) => this.#record(tx, timer))); // pipelined, in this order
+    const outcomes = await Promise.allSettled(timers.map((timer) => this.#record(tx, timer))); // in this order
     for (const [n, outcome] of outcomes.entries()) {
       if (outcome.status === 'fulfilled') continue;
       const error = outcome.reason as Error;
