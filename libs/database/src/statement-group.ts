@@ -3,6 +3,7 @@
 // Rule: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
 import type { Duplex } from 'node:stream';
 import { DatabaseError, Query, type QueryResult } from 'pg';
+// @ts-expect-error it has no types
 import pgUtils from 'pg/lib/utils.js';
 
 /** A statement behind a failed one of the same group: Postgres has not looked at it. */
@@ -23,11 +24,13 @@ export interface Statement {
   /** Prepared under this name, once per connection. */
   name: string | undefined;
   /** Called once. */
-  settle: (error: unknown, result: QueryResult | undefined) => void;
+  settle: (error: Error | undefined, result: QueryResult | undefined) => void;
 }
 
+const { prepareValue } = pgUtils as { prepareValue: (value: unknown) => string | Buffer | null };
+
 /** What a statement's values are on the wire; throws if one cannot be sent. */
-export const wireValues = (values: readonly unknown[]) => values.map((value) => pgUtils.prepareValue(value));
+export const wireValues = (values: readonly unknown[]) => values.map((value) => prepareValue(value));
 
 /** What pg calls while Postgres answers; not part of its types. */
 interface Answer {
@@ -98,7 +101,7 @@ export class StatementGroup extends Query implements Answer {
   }
 
   /** Of the statement that is being answered, or of the connection. Postgres skips the others. */
-  handleError(error: unknown, connection: Wire): void {
+  handleError(error: Error, connection: Wire): void {
     const isItsOwn = error instanceof DatabaseError;
     const skipped = isItsOwn ? new StatementSkippedError(error) : error;
     for (const [index, { name, settle }] of this.statements.slice(this.#at).entries()) {

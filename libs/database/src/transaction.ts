@@ -153,7 +153,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
       try {
         this.#waiting.push({ text, values: wireValues(values), name, settle });
       } catch (error) {
-        settle(error, undefined);
+        settle(error as Error, undefined);
       }
     });
   }
