@@ -107,7 +107,7 @@ export class Database<Schema = unknown> {
 
   async #attempt<Result>(work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
     const client = await this.#pool.connect();
-    return runTransaction(client, new Transaction<Schema>(client), work);
+    return runTransaction(client, new Transaction<Schema>(client, true), work);
   }
 }
 

@@ -5,6 +5,7 @@ import {
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  type Compilable,
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
@@ -53,6 +54,7 @@ const GROUP = 100;
 export class Transaction<Schema = unknown> extends Kysely<Schema> implements OpenTransaction {
   readonly [openTransaction] = true;
   readonly #client: ClientBase;
+  readonly #prepare: boolean;
   readonly #afterCommit: (() => void)[] = [];
   /** Not sent yet. */
   #waiting: Statement[] = [];
@@ -67,6 +69,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   constructor(client: ClientBase, prepare = false) {
     super({ dialect: new TransactionDialect(() => this, prepare) });
     this.#client = client;
+    this.#prepare = prepare;
   }
 
   async query<Row extends QueryResultRow = QueryResultRow>(
@@ -88,6 +91,16 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   queryLater(text: string, values: readonly unknown[], name?: string): void {
     if (!this.#open) throw new TransactionClosedError(text);
     this.#enqueue(text, values, name).catch(() => {}); // COMMIT tells it
+  }
+
+  /**
+   * {@link queryLater} for a query that was built: `tx.executeLater(tx.insertInto('users').values(user))`. A command whose
+   * writes all go like this takes one round trip, BEGIN and COMMIT included. What a statement violates is thrown by
+   * `database.transaction`.
+   */
+  executeLater(query: Compilable): void {
+    const { sql, parameters } = query.compile();
+    this.queryLater(sql, parameters, this.#prepare ? statementName(sql) : undefined);
   }
 
   afterCommit(work: () => void): void {

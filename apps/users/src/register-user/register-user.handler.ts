@@ -27,7 +27,7 @@ export class RegisterUserHandler implements ICommandHandler<RegisterUser> {
     const id = uuidv7();
     try {
       await this.database.transaction(async (tx) => {
-        await tx.insertInto('users').values({ id, name, email }).execute();
+        tx.executeLater(tx.insertInto('users').values({ id, name, email }));
         await this.outbox.add(tx, new UserRegistered({ userId: id, name, email }));
       });
     } catch (error) {

@@ -22,10 +22,7 @@ export class ChangeItem extends Commands {
   async run(item: Item): Promise<void> {
     const { itemId, ...rest } = item;
     await this.database.transaction(async (tx) => {
-      await tx
-        .insertInto('items')
-        .values({ item_id: itemId, ...rest })
-        .execute();
+      tx.executeLater(tx.insertInto('items').values({ item_id: itemId, ...rest }));
       await this.outbox.add(tx, new ItemChanged(item));
     });
     this.progress.note(itemId);
