@@ -1,9 +1,8 @@
 // Calls to the payment provider that have to be made, as rows: written with the change that needs them, made by a worker after
 // the commit, until the provider has accepted. A crash leaves the row, and whoever works next calls again with the same key.
-import { Database, type Transaction } from '@app/database';
+import { Database, newId, type Transaction } from '@app/database';
 import { Injectable } from '@nestjs/common';
 import { sql } from 'kysely';
-import { v7 as uuidv7 } from 'uuid';
 import type { OrdersTables } from './tables.js';
 
 type Tx = Transaction<OrdersTables>;
@@ -34,7 +33,7 @@ export class PaymentRequests {
   /** Opens the payment of an order and has the provider asked for it. */
   async charge(tx: Tx, order: { orderId: string; amountMinor: number; currency: string }): Promise<void> {
     const { orderId: order_id, amountMinor: amount_minor, currency } = order;
-    const id = uuidv7();
+    const id = newId();
     await tx.insertInto('payments').values({ id, order_id, amount_minor, currency, provider: PROVIDER }).execute();
     await tx.insertInto('payment_requests').values({ id, payment_id: id, kind: 'charge' }).execute();
     tx.afterCommit(() => this.wake());

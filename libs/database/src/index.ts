@@ -8,5 +8,6 @@ export {
   isUniqueViolation,
 } from './errors.js';
 export { migrate, projectFolder, type MigrationSet } from './migrate.js';
+export { newId } from './new-id.js';
 export { closePool, hangUp, openPool } from './pool.js';
 export { Transaction, TransactionClosedError, type OpenTransaction } from './transaction.js';

@@ -143,7 +143,7 @@ export const instanceScenarios = [
     name: 'timed-out-reaction-writes-late',
     what: 'Twelve reactions take longer than a live reaction may, and write when their transaction has been given up.',
     notice: 'These events arrive some seconds later; the others wait for up to 2 s each time.',
-    target: 30,
+    target: 45,
     seconds: 15,
     load: { slow: 12 },
     async run(trial) {

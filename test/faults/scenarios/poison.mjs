@@ -232,7 +232,7 @@ function unreadable() {
     { content: Buffer.from('{"specversion": ') },
     { content: Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]) },
     { content: gzipSync(json(event)), options: { contentEncoding: 'gzip' } },
-    { content: gzipSync(json(event)) },
+    { content: gzipSync(json({ ...event, id: 'y' })) },
     { content: Buffer.from(`${'['.repeat(100_000)}${']'.repeat(100_000)}`) },
     { content: Buffer.from('{"__proto__": {"polluted": true}, "specversion": "1.0"}') },
     { content: json({ ...event, data: 'x'.repeat(1_200_000) }) },

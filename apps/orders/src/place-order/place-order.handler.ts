@@ -1,8 +1,7 @@
-import { Database, type Transaction } from '@app/database';
+import { Database, newId, type Transaction } from '@app/database';
 import { ConflictProblem, UnprocessableProblem, type ProblemError } from '@app/service';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { sql } from 'kysely';
-import { v7 as uuidv7 } from 'uuid';
 import { totalOf, type PricedLine } from '../money.js';
 import { OrderProcess } from '../order-process.js';
 import { readOrder, type OrderView } from '../order-view.js';
@@ -82,7 +81,7 @@ async function quote(tx: Tx, wishes: readonly Quantity[]): Promise<Quote> {
 }
 
 async function insertOrder(tx: Tx, user_id: string, { currency, lines }: Quote) {
-  const order = { id: uuidv7(), user_id, currency };
+  const order = { id: newId(), user_id, currency };
   const { discountMinor: discount_minor, totalMinor: total_minor } = totalOf(lines, 'standard');
   await tx
     .insertInto('orders')

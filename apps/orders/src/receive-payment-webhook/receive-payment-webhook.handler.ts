@@ -1,11 +1,10 @@
 import { PaymentCompleted, PaymentFailed, PaymentRefunded } from '@app/contracts';
-import { Database, type Transaction } from '@app/database';
+import { Database, newId, type Transaction } from '@app/database';
 import { Outbox } from '@app/messaging';
 import { NotFoundProblem } from '@app/service';
 import { Logger } from '@nestjs/common';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { sql, type Selectable, type UpdateObject } from 'kysely';
-import { v7 as uuidv7 } from 'uuid';
 import { hasReserved } from '../order.js';
 import { OrderProcess } from '../order-process.js';
 import { lockOrder, type OrderRow } from '../order-rows.js';
@@ -72,7 +71,7 @@ export class ReceivePaymentWebhookHandler implements ICommandHandler<ReceivePaym
       ...(wanted
         ? { status: 'completed' }
         : {
-            ...{ status: 'refunding', refund_id: uuidv7(), refunding_since: sql<Date>`now()` },
+            ...{ status: 'refunding', refund_id: newId(), refunding_since: sql<Date>`now()` },
             reason: 'paid after the order was cancelled',
           }),
     });

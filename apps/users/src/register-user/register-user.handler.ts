@@ -1,9 +1,8 @@
 import { UserRegistered } from '@app/contracts';
-import { Database, isUniqueViolation } from '@app/database';
+import { Database, isUniqueViolation, newId } from '@app/database';
 import { Outbox } from '@app/messaging';
 import { ConflictProblem } from '@app/service';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
-import { v7 as uuidv7 } from 'uuid';
 import type { UsersTables } from '../tables.js';
 
 /** Opens an account; answers with its id. */
@@ -24,7 +23,7 @@ export class RegisterUserHandler implements ICommandHandler<RegisterUser> {
   ) {}
 
   async execute({ name, email }: RegisterUser): Promise<string> {
-    const id = uuidv7();
+    const id = newId();
     try {
       await this.database.transaction(async (tx) => {
         tx.executeLater(tx.insertInto('users').values({ id, name, email }));

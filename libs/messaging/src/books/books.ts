@@ -1,9 +1,9 @@
 // The subscriber's half of the books: compares, page by page, what the owner recorded with what was applied or parked
 // here, and pulls what is missing. A first start, a deleted queue, a wiped broker, a restored database are all the same:
 // pages that do not balance. Keeps nothing that a crash could lose: the next look finds the same pages.
+import { newId } from '@app/database';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
 import { namesOf, ownerOf, REPLAY_REQUESTS } from '../options.js';
 import { replayed } from '../operations/metrics.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
@@ -208,7 +208,7 @@ export class Books {
   /** Does not wait: a broker that is blocked must not stop the inbox. A request that is lost is made again. */
   #send(owner: string, type: string, body: object): void {
     if (this.publisher.status.state !== 'connected') return;
-    const options = { messageId: uuidv7(), type, contentType: CONTROL_CONTENT_TYPE, expiration: 60_000 };
+    const options = { messageId: newId(), type, contentType: CONTROL_CONTENT_TYPE, expiration: 60_000 };
     this.publisher
       .publish(REPLAY_REQUESTS, owner, Buffer.from(JSON.stringify(body)), options)
       .catch((error: Error) => this.#logger.debug(`cannot ask ${owner}: ${error.message}`));

@@ -1,10 +1,9 @@
 // The owner's answers: its books, and events that a subscriber misses, straight to the queue that asks.
 // Keeps no state: a request that is lost or half answered is simply asked again.
-import { closePool, connectionSettings, openPool } from '@app/database';
+import { closePool, connectionSettings, newId, openPool } from '@app/database';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Pool } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
 import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, type LogRow } from '../cloud-event.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { wireBatches } from '../outbox/wire-batches.js';
@@ -203,7 +202,7 @@ export class ReplayServer {
         const texts = events.map((event) => encode(event, source));
         const one = texts.length === 1;
         return this.#publisher.publish(replay, queue, Buffer.from(one ? texts[0]! : `[${texts.join(',')}]`), {
-          messageId: uuidv7(),
+          messageId: newId(),
           type: events[0]!.type,
           contentType: one ? EVENT_CONTENT_TYPE : BATCH_CONTENT_TYPE,
           appId: this.options.service,
@@ -218,7 +217,7 @@ export class ReplayServer {
 
   async #send(queue: string, type: string, body: object): Promise<void> {
     await this.#publisher.publish(namesOf(this.options.service).replay, queue, Buffer.from(JSON.stringify(body)), {
-      messageId: uuidv7(),
+      messageId: newId(),
       type,
       contentType: CONTROL_CONTENT_TYPE,
       appId: this.options.service,

@@ -6,6 +6,16 @@ export class UndeclaredReactionError extends Error {
   override readonly name = 'UndeclaredReactionError';
 }
 
+// A version of an event that an inbox did not know while it knew another one has been parked: nothing of it is missed.
+const NEW = `
+select u.reaction, u.type, u.aggregate from unnest($2::text[], $3::text[], $4::text[]) u (reaction, type, aggregate)
+where not exists (select from messaging.reactions r where r.inbox = $1 and r.reaction = u.reaction and r.type = u.type)
+  and exists (select from messaging.inbox_streams s where s.inbox = $1 and s.aggregate = u.aggregate)
+  and (exists (select from messaging.reactions r where r.inbox = $1 and r.type = u.type)
+       or not exists (
+         select from messaging.reactions r
+         where r.inbox = $1 and regexp_replace(r.type, '\\d+$', '') = regexp_replace(u.type, '\\d+$', '')))`;
+
 /**
  * Remembers which reaction has been in an inbox since when.
  *
@@ -17,12 +27,12 @@ export async function admitReactions(
   reactions: readonly { type: string; aggregate: string; reaction: AnyReaction }[],
 ): Promise<void> {
   const names = reactions.map(({ reaction }) => reaction.constructor.name);
-  const { rows } = await pool.query<{ reaction: string; type: string; aggregate: string }>(
-    `select u.reaction, u.type, u.aggregate from unnest($2::text[], $3::text[], $4::text[]) u (reaction, type, aggregate)
-     where not exists (select from messaging.reactions r where r.inbox = $1 and r.reaction = u.reaction and r.type = u.type)
-       and exists (select from messaging.inbox_streams s where s.inbox = $1 and s.aggregate = u.aggregate)`,
-    [inbox, names, reactions.map(({ type }) => type), reactions.map(({ aggregate }) => aggregate)],
-  );
+  const { rows } = await pool.query<{ reaction: string; type: string; aggregate: string }>(NEW, [
+    inbox,
+    names,
+    reactions.map(({ type }) => type),
+    reactions.map(({ aggregate }) => aggregate),
+  ]);
   const late = rows.filter(
     (row) =>
       !reactions.some(

@@ -1,10 +1,9 @@
 // Records an event in the same transaction as the change it describes: either both are there, or neither.
 // A crash before COMMIT leaves nothing; after it, the relay publishes, now or after the restart.
 import { sabotaged } from '@app/context';
-import { openPool, type OpenTransaction } from '@app/database';
+import { newId, openPool, type OpenTransaction } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Pool } from 'pg';
-import { v7 as uuidv7 } from 'uuid';
 import { MESSAGING_OPTIONS, type MessagingOptions } from '../options.js';
 import { originOf, recordable } from './recordable.js';
 import { Relay } from './relay.js';
@@ -44,7 +43,7 @@ export class Outbox {
    */
   async add(tx: OpenTransaction, event: object): Promise<string> {
     const { type, aggregate, subject, data, bytes } = recordable(this.options.service, event);
-    const id = uuidv7();
+    const id = newId();
     const { correlationId, causationId, traceparent } = originOf(id);
     const values = [id, type, aggregate, subject, correlationId, causationId, traceparent, data, bytes];
     if (sabotaged('outbox-outside-transaction')) await elsewhere(this.options).query(ADD, values);

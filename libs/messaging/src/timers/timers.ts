@@ -1,8 +1,7 @@
 // Events that are recorded at a later time, exactly once: a timer is a row, and the transaction that records its event
 // deletes it. A crash leaves the row, and whoever works next fires it.
-import type { OpenTransaction } from '@app/database';
+import { newId, type OpenTransaction } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
-import { v7 as uuidv7 } from 'uuid';
 import { MESSAGING_OPTIONS, type MessagingOptions } from '../options.js';
 import { EventRefusedError, originOf, recordable } from '../outbox/recordable.js';
 import { TimerWorker } from './timer-worker.js';
@@ -42,7 +41,7 @@ export class Timers {
     const { type, aggregate, subject, data } = recordable(this.options.service, event);
     const [moment, afterMs] = at instanceof Date ? [at, null] : [null, at.afterMs];
     if (!Number.isFinite(moment?.getTime() ?? afterMs)) throw new EventRefusedError(`${type}: not a point in time`);
-    const id = uuidv7();
+    const id = newId();
     const { correlationId, causationId, traceparent } = originOf(id);
     const values = [id, key, moment, afterMs, type, aggregate, subject, correlationId, causationId, traceparent, data];
     const { rows } = await tx.query<{ inMs: number }>(SET, values, 'timer-set');
