@@ -15,18 +15,18 @@ export class Client {
   /**
    * Sends a request until it is answered for good; one that acts twice needs an Idempotency-Key.
    *
-   * @param expected statuses; anything else is a problem
+   * @param expected statuses, asked for when the answer is there; anything else is a problem
    */
   async insist(
     http: TestHttp,
-    expected: readonly number[],
+    expected: () => readonly number[],
     ...[method, path, body, headers]: Parameters<TestHttp>
   ): Promise<TestResponse> {
     const deadline = performance.now() + PATIENCE_MS;
     while (performance.now() < deadline) {
       const answer = await http(method, path, body, headers).catch(() => undefined);
       if (answer && !isForNow(answer)) {
-        if (!expected.includes(answer.status)) {
+        if (!expected().includes(answer.status)) {
           this.problems.push(`${method} ${path} was answered with ${answer.status} ${JSON.stringify(answer.body)}`);
         }
         return answer;

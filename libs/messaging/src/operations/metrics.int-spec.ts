@@ -74,6 +74,26 @@ describe('metrics', () => {
     expect(await value('outbox_unroutable_total{event="orders.order.placed.v1"}')).toBe(before.unroutable + 3);
   });
 
+  it('tell what the broker refuses, and which timers failed', async () => {
+    await shop.ops('POST', '/pause', { scope: 'relay', reason: 'test' });
+    expect(await value('outbox_unpublishable_events')).toBe(0);
+    expect(await value('timers_failed')).toBe(0);
+    await shop.rows(
+      `with event as (
+         insert into messaging.events (id, type, epoch, aggregate, subject, sequence, page, correlation_id, data)
+         select gen_random_uuid(), 'orders.order.placed.v1', epoch, 'orders.order', n::text, 1, 1, 'c', '{}'
+         from messaging.log, generate_series(1, 2) n returning position)
+       insert into messaging.unpublishable (position, error) select position, 'too large' from event`,
+    );
+    await shop.rows(
+      `insert into messaging.timers (id, type, aggregate, subject, due_at, correlation_id, data)
+       values (gen_random_uuid(), 'orders.order.unknown.v1', 'orders.order', 'o1', now(), 'c', '{}')`,
+    );
+    await eventually(async () => expect(await value('outbox_unpublishable_events')).toBe(2));
+    await eventually(async () => expect(await value('timers_failed')).toBe(1));
+    expect(await value('timers_overdue')).toBe(0);
+  });
+
   it('tell whether the connections to the broker stand', async () => {
     for (const purpose of ['publisher', 'consumer', 'requests', 'replay requests', 'replay publisher']) {
       expect([purpose, await value(`broker_connection_state{purpose="${purpose}"}`)]).toEqual([purpose, 1]);

@@ -2,6 +2,7 @@
 import type { Database } from '@app/database';
 import { listUnpublishable, type Unpublishable } from '../outbox/unpublishable.js';
 import { select } from './operation.js';
+import { listPauses, type Pause } from './pauses.js';
 
 /** What the active relay has locked. */
 const RELAY_LOCK_KEY = 'messaging.relay';
@@ -19,6 +20,8 @@ export interface OutboxStatus {
   /** Events that the broker refuses; the first of each stream, its successors wait behind it. */
   unpublishable: Unpublishable[];
   relay: ActiveRelay | null;
+  /** An operator has paused publishing. */
+  paused: Pause | null;
 }
 
 /** The process that publishes. */
@@ -53,7 +56,7 @@ export async function outboxSize(database: Database): Promise<OutboxSize> {
 
 /** What waits in the outbox, why, and who publishes. */
 export async function outboxStatus(database: Database): Promise<OutboxStatus> {
-  const [size, bytes, unpublishable, relay] = await Promise.all([
+  const [size, bytes, unpublishable, relay, pauses] = await Promise.all([
     outboxSize(database),
     select<{ bytes: number; n: number }>(
       database,
@@ -62,6 +65,7 @@ export async function outboxStatus(database: Database): Promise<OutboxStatus> {
     ),
     database.transaction((tx) => listUnpublishable(tx)),
     activeRelay(database),
+    listPauses(database),
   ]);
   const { bytes: counted, n } = bytes[0]!;
   return {
@@ -69,6 +73,7 @@ export async function outboxStatus(database: Database): Promise<OutboxStatus> {
     bytes: size.exact || n === 0 ? counted : Math.round((counted / n) * size.pending),
     unpublishable,
     relay,
+    paused: pauses.find(({ scope }) => scope === 'relay') ?? null,
   };
 }
 

@@ -10,6 +10,7 @@ import { logStatus, startEpoch } from './log.js';
 import { alice, EPOCH, startOperations, type OperationsFixture } from './operations.fixture.js';
 import { outboxStatus } from './outbox-status.js';
 import { overview } from './overview.js';
+import { pauseScope } from './pauses.js';
 import { timersStatus } from './timers-status.js';
 
 let it_: OperationsFixture;
@@ -37,6 +38,7 @@ describe('the outbox', () => {
       oldestAt: null,
       unpublishable: [],
       relay: null,
+      paused: null,
     });
     await fill(3);
     const status = await outboxStatus(it_.database);
@@ -57,6 +59,11 @@ describe('the outbox', () => {
                     insert into messaging.unpublishable (position, error) select position, 'too large' from gone`);
     const { unpublishable } = await outboxStatus(it_.database);
     expect(unpublishable).toMatchObject([{ type: 'users.user.registered.v1', subject: '1', error: 'too large' }]);
+  });
+
+  it('tells that an operator has paused publishing, and why', async () => {
+    await pauseScope(it_.database, 'relay', { operator: { who: 'ann', reason: 'maintenance' } });
+    expect((await outboxStatus(it_.database)).paused).toMatchObject({ by: 'ann', reason: 'maintenance' });
   });
 
   it('knows which process publishes', async () => {

@@ -22,6 +22,7 @@ const status: Command = {
       Pending: `${pendingEvents(it)}, ${it.exact ? '' : 'about '}${bytes(it.bytes)}`,
       Oldest: it.oldestAt ? `${age(it.oldestAt)} ago` : '–',
       'Active relay': it.relay ? `${it.relay.name}, from ${it.relay.address}, for ${age(it.relay.since)}` : 'none',
+      ...(it.paused && { Paused: `${it.paused.reason} (by ${it.paused.by}, ${age(it.paused.since)} ago)` }),
       Unpublishable: it.unpublishable.length,
     });
     return { json: it, text: it.unpublishable.length > 0 ? `${text}\n\n${refused}` : text };
