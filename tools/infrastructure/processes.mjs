@@ -20,6 +20,8 @@ export const Rank = { service: 1, server: 2, support: 3 };
  * @property {Exit | undefined} exit
  * @property {() => string} log what it has written to its log file since it was started
  * @property {() => Promise<void>} stop asks it to end, and makes it end after the time of grace
+ * @property {(message: object) => void} tell only with `takesMessage`
+ * @property {Promise<void>} answered the first time, or ended
  * @property {() => Promise<void>} kill9
  */
 
@@ -89,9 +91,9 @@ export async function endRemembered(file, log) {
  * @param {string} command
  * @param {string[]} args
  * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, uid?: number, gid?: number, logFile?: string, onLine?: (line: string) => void,
- *   showErrors?: boolean, stopSignal?: NodeJS.Signals, stopGroup?: boolean, graceMs?: () => number, rank?: number }} [options]
+ *   showErrors?: boolean, takesMessage?: boolean, stopSignal?: NodeJS.Signals, stopGroup?: boolean, graceMs?: () => number, rank?: number }} [options]
  *   output goes to `logFile` (appended), or line by line to `onLine`, or nowhere;
- *   with `showErrors` standard error goes where ours goes; `graceMs` is the time to end after `stopSignal`
+ *   with `showErrors` standard error goes where ours goes; with `takesMessage` it can be told something; `graceMs` is the time to end after `stopSignal`
  * @returns {Promise<Running>}
  */
 export async function startProcess(command, args, options = {}) {
@@ -107,14 +109,21 @@ export async function startProcess(command, args, options = {}) {
   const log = logFile ? openSync(logFile, 'a') : undefined;
   const logStart = logFile ? statSync(logFile).size : 0;
   const output = log ?? (onLine ? 'pipe' : 'ignore');
-  const { env, cwd, uid, gid, showErrors } = options;
+  const { env, cwd, uid, gid, showErrors, takesMessage } = options;
+  /** @type {import('node:child_process').StdioOptions} */
+  const stdio = [
+    'ignore',
+    output,
+    showErrors ? 'inherit' : output,
+    ...(takesMessage ? /** @type {const} */ (['ipc']) : []),
+  ];
   const child = spawn(command, args, {
     env,
     cwd,
     uid,
     gid,
     detached: true,
-    stdio: ['ignore', output, showErrors ? 'inherit' : output],
+    stdio,
   });
   if (log) closeSync(log);
   await new Promise((resolve, reject) => child.once('spawn', resolve).once('error', (e) => reject(asFailure(e))));
@@ -157,6 +166,11 @@ export async function startProcess(command, args, options = {}) {
     },
     log: () => (logFile ? readFileSync(logFile, 'utf8').slice(logStart) : ''),
     stop: () => (ending ??= stop()),
+    answered: Promise.race([
+      exited.then(() => {}),
+      new Promise((resolve) => child.once('message', () => resolve(undefined))),
+    ]),
+    tell: (message) => void (child.connected && child.send(message)),
     async kill9() {
       if (!exit) signalProcess({ pid, group: true }, 'SIGKILL');
       await exited;

@@ -1,10 +1,13 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
 import { entryOf, nameWidth, urlAt } from './services.mjs';
 import { colour, print } from './steps.mjs';
+
+const WARM_UP = pathToFileURL(path.join(projectDir, 'tools/start/warm-up.mjs')).href;
 
 const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'green']);
 
@@ -12,11 +15,16 @@ const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'gre
  * A service as a child process.
  * @param {import('./services.mjs').Service} service
  * @param {number} index
- * @param {NodeJS.ProcessEnv} env
+ * @param {NodeJS.ProcessEnv} env what is known of its environment before its servers are there
  */
 export function serviceProcess(service, index, env) {
   const { name, prefix } = service;
   const url = urlAt(env.HOST, env[`${prefix}_PORT`]);
+  const program = ['--enable-source-maps', path.join(projectDir, entryOf(service))];
+  /** @type {NodeJS.ProcessEnv} */
+  let fullEnv = env;
+  /** @type {Promise<import('../infrastructure/processes.mjs').Running> | undefined} */
+  let warming;
   const label = colour(colours[index % colours.length] ?? 'cyan', `${name.padEnd(nameWidth)} |`);
   /** @type {import('../infrastructure/processes.mjs').Running | undefined} */
   let child;
@@ -29,9 +37,25 @@ export function serviceProcess(service, index, env) {
     prefix,
     url,
     exited: () => child?.exited,
-    async start() {
-      const args = ['--enable-source-maps', path.join(projectDir, entryOf(service))];
-      child = await startProcess(process.execPath, args, { cwd: projectDir, env, onLine, rank: Rank.service });
+    /** Lets it load its modules while its servers still start. Resolves when it has. */
+    async warmUp() {
+      warming = startProcess(process.execPath, ['--import', WARM_UP, ...program], {
+        ...{ cwd: projectDir, onLine, rank: Rank.service, takesMessage: true },
+        env: { ...env, WARM_UP: name },
+      });
+      child = await warming;
+      await child.answered;
+    },
+    /** @param {NodeJS.ProcessEnv} [rest] of its environment, from now on */
+    async start(rest = {}) {
+      fullEnv = { ...fullEnv, ...rest };
+      const warm = await warming;
+      warming = undefined;
+      if (warm) return warm.tell(rest);
+      child = await startProcess(process.execPath, program, {
+        ...{ cwd: projectDir, onLine, rank: Rank.service },
+        env: fullEnv,
+      });
     },
     async stop() {
       await child?.stop();

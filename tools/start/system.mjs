@@ -17,17 +17,28 @@ import { watch } from './watch.mjs';
  * @param {Options} options
  */
 export async function startSystem(options) {
-  const [broker, addresses, watchers] = await Promise.all([
-    findRabbitMq(options).then((found) => keep('RabbitMQ', found)),
-    findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls)),
-    Promise.all(services.map((service) => makeProgram(service, options.watch))),
-  ]);
-  const env = environment(options, addresses, broker.url);
-  tellWhereEverythingIs(env);
+  const env = environment(options);
   const running = services.map((service, index) => serviceProcess(service, index, env));
   onStop(Rank.service, () => Promise.all(running.map(({ stop }) => stop())));
+  const programs = Promise.all(services.map((service) => makeProgram(service, options.watch)));
+  const databases = findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls));
+  let isWaiting = true;
+  const warmUp = async () => {
+    await Promise.all([programs, databases]);
+    // One after the other: RabbitMQ, which takes longest, needs the other processor.
+    for (const [index, service] of services.entries()) if (isWaiting && !service.entry) await running[index]?.warmUp();
+  };
+  warmUp().catch(() => {}); // whatever it is, the start itself meets it
+  const [broker, addresses, watchers] = await Promise.all([
+    findRabbitMq(options).then((found) => keep('RabbitMQ', found)),
+    databases,
+    programs,
+  ]);
+  isWaiting = false;
+  const found = { ...addresses, RABBITMQ_URL: broker.url };
+  tellWhereEverythingIs({ ...env, ...found });
   await step('Services', async ({ result }) => {
-    await Promise.all(running.map((service) => service.start()));
+    await Promise.all(running.map((service) => service.start(found)));
     await Promise.all(running.map((service) => service.ready()));
     result(running.map(({ name, url }) => `${name} on port ${new URL(url).port}`).join(', '));
   });
@@ -68,13 +79,12 @@ async function makeProgram(service, isWatched) {
 }
 
 /**
- * What the services find in their environment; what is set already wins where it is only a preference.
+ * What the services find in their environment besides the addresses of their servers; what is set already wins where it is only
+ * a preference.
  * @param {Options} options
- * @param {Record<string, string>} addresses of the databases
- * @param {string} rabbitmqUrl
  * @returns {NodeJS.ProcessEnv}
  */
-function environment({ ports }, addresses, rabbitmqUrl) {
+function environment({ ports }) {
   return {
     HOST: '127.0.0.1',
     LOG_FORMAT: 'pretty',
@@ -82,7 +92,5 @@ function environment({ ports }, addresses, rabbitmqUrl) {
     ...acquaintances(ports),
     ...process.env,
     ...Object.fromEntries(services.map(({ name, prefix }) => [`${prefix}_PORT`, String(ports[name])])),
-    ...addresses,
-    RABBITMQ_URL: rabbitmqUrl,
   };
 }
