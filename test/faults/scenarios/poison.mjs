@@ -164,7 +164,7 @@ export const poisonScenarios = [
     target: 30,
     load: { more: ['account.credited.v2', 'account.archived.v1'] },
     services: { producer: { env: { FAULTS_VERSION: '2' } }, consumer: {} },
-    reactions: { consumer: { 'producer.account.credited.v2': ['Record'] } },
+    reactions: { consumer: { 'producer.account.credited.v2': ['Record', 'Audit'] } },
     async run(trial) {
       trial.except.unheard = ['producer.account.archived.v1'];
       await trial.load.done();

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { eventually } from '@app/testing';
 import type { LoggedEvent } from '../cloud-event.js';
+import { LOOK_STREAMS } from './parked-heads.js';
 import { arrival, see, startInbox, stream, subjectOf, users, type InboxFixture } from './inbox.fixture.js';
 
 const LIMIT_MS = 2_000;
@@ -174,6 +175,43 @@ describe('ParkedWorker', () => {
     inbox.startWorker();
     await inbox.isEmpty();
     expect(await inbox.seenOf(userId)).toEqual(['1', '2']);
+  });
+
+  it('tries all of them, some at a time, and those that it still cannot read once', async () => {
+    const many = Array.from({ length: 90 }, () => {
+      const userId = randomUUID();
+      return arrival(userId, 1, { data: { userId, name: '', email: 'test@example.com' } });
+    });
+    await inbox.applier.apply(many, LIMIT_MS);
+    expect(await inbox.parked()).toHaveLength(90);
+    await inbox.rows(
+      `update messaging.parked_events set body = convert_to(replace(convert_from(body, 'UTF8'), '"name":""', '"name":"1"'), 'UTF8')
+       where id % 2 = 0`,
+    );
+    inbox.startWorker();
+    await eventually(async () => expect(await inbox.parked()).toHaveLength(45));
+    await eventually(async () => expect((await inbox.parked()).every(({ never }) => never)).toBe(true));
+    expect(await inbox.parked()).toMatchObject(Array(45).fill({ state: 'incompatible', never: true }));
+  });
+
+  it('finds a stream that may go on behind more that may not than one look sees', async () => {
+    const userId = 'ffffffff-ffff-4fff-bfff-ffffffffffff'; // the last one
+    await inbox.applier.apply([arrival(userId, 2)], LIMIT_MS);
+    await inbox.rows(
+      `insert into messaging.parked_events
+         (inbox, source, epoch, aggregate, subject, sequence, page, event_id, type, state, due_at, body)
+       select inbox, source, epoch, aggregate, '0' || n, 2, page, gen_random_uuid(), type, state, due_at, body
+       from messaging.parked_events, generate_series(1, $1::int) n`,
+      LOOK_STREAMS + 10,
+    );
+    // Its predecessor went through, and nobody woke it.
+    await inbox.rows(
+      `insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
+       select inbox, source, epoch, aggregate, subject, 1, gen_random_uuid() from messaging.parked_events where subject = $1`,
+      userId,
+    );
+    inbox.startWorker();
+    await eventually(async () => expect(await inbox.seenOf(userId)).toEqual(['2']));
   });
 
   it('shares the work with other processes: each event runs once', async () => {

@@ -1,6 +1,5 @@
 // Takes parked events that are due and next in their stream, and applies them together with their successors.
 // Found by state, never by notification alone, so that nothing is forgotten after a crash.
-import { sabotaged } from '@app/context';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import type { Holds } from '../books/holds.js';
@@ -8,39 +7,23 @@ import { asLogged, type Envelope, type LoggedAttributes } from '../cloud-event.j
 import { backOff, pause } from '../rabbitmq/backoff.js';
 import type { Applier } from './applier.js';
 import type { Failure, Item, ParkedState } from './item.js';
+import { ParkedHeads, type HeadRow } from './parked-heads.js';
 
 const POLL_MS = 250;
 const IDLE_POLL_MS = 1_000;
-/** The look at everything that waits takes at most this part of the time, however many streams are parked. */
-const LOOK_SHARE = 1 / 20;
-/** Streams worked on at the same time, and found by one look. */
+/** Streams worked on at the same time. */
 export const STREAMS = 4;
-const FOUND = 40;
 /** Events that only waited are applied together, like live ones; what was slow or has failed goes alone, with more time. */
 const RUN = 20;
 const RUN_LIMIT_MS = 2_000;
 const LIMIT_MS = 30_000;
 const REFRESH_MS = 2_000;
-/** Another version of the service may be running beside this one, and have tried them in vain. */
-const INCOMPATIBLE_EVERY_MS = 300_000;
 /** A claim that is not renewed for this long belongs to a process that died. Twice as long after each death: what kills
  * processes does it ever more rarely, and what only happened to be there when they were killed is not taken for the culprit. */
 const CLAIM_SECONDS = 6;
 const RENEW_MS = 2_000;
 /** An event with which that many processes died is not tried again by itself. */
 const MAX_CRASHES = 4;
-
-interface HeadRow {
-  id: string;
-  state: ParkedState;
-  source: string;
-  epoch: string | null;
-  aggregate: string | null;
-  subject: string | null;
-  sequence: string | null;
-  /** It has gone through by another way. */
-  passed?: boolean;
-}
 
 interface ParkedRow {
   id: string;
@@ -50,43 +33,6 @@ interface ParkedRow {
   logged: boolean;
   body: string;
 }
-
-/** Its log contradicts what was applied here. */
-const isHeld = (event: string) => `exists (
-  select from messaging.inbox_holds x where x.inbox = $1 and x.source = ${event}.source and x.epoch = ${event}.epoch)`;
-
-/** The inbox is paused, or a reaction to events of this type. */
-const isPaused = (type: string) => `exists (
-  select from messaging.pauses z where z.scope = 'inbox:' || $1 or z.scope in (
-    select 'reaction:' || r.reaction from messaging.reactions r where r.inbox = $1 and r.type = ${type}))`;
-
-// What is due is at the head of its stream: the gate let it come so far, or its predecessor woke it.
-const DUE = `
-select id, state, source, epoch, aggregate, subject, sequence from messaging.parked_events p
-where inbox = $1 and state <> 'dead' and due_at <= now() and not ${isHeld('p')} and not ${isPaused('p.type')}
-order by due_at limit $2`;
-
-// The safety net, by state: the first parked event of each stream (a loose index scan: cost follows the parked streams,
-// not their events), if its predecessor is through and nobody woke it – both happened in the same moment, or its log was
-// held, or its reaction was paused.
-const WAITING = `
-with recursive head as (
-  (select id, source, epoch, aggregate, subject, sequence, state, due_at, type from messaging.parked_events
-   where inbox = $1 and sequence is not null order by source, epoch, aggregate, subject, sequence limit 1)
-  union all
-  select next.* from head cross join lateral (
-    select p.id, p.source, p.epoch, p.aggregate, p.subject, p.sequence, p.state, p.due_at, p.type
-    from messaging.parked_events p
-    where p.inbox = $1 and p.sequence is not null
-      and (p.source, p.epoch, p.aggregate, p.subject) > (head.source, head.epoch, head.aggregate, head.subject)
-    order by p.source, p.epoch, p.aggregate, p.subject, p.sequence limit 1) next)
-select h.id, h.state, h.source, h.epoch, h.aggregate, h.subject, h.sequence, h.sequence <= s.last_sequence as passed from head h
-left join messaging.inbox_streams s
-  on s.inbox = $1 and s.source = h.source and s.epoch = h.epoch and s.aggregate = h.aggregate and s.subject = h.subject
-where (h.sequence <= s.last_sequence
-       or h.state = 'waiting' and h.due_at = 'infinity' and h.sequence = coalesce(s.last_sequence, 0) + 1)
-  and not ${isHeld('h')} and not ${isPaused('h.type')}
-limit $2`;
 
 // Committed before the reaction runs: an event that kills the process has used up an attempt.
 const CLAIM = `
@@ -105,11 +51,6 @@ update messaging.parked_events set attempts = attempts - 1, claimed_at = null, d
 from unnest($1::bigint[], $2::text[]) mine (id, claim)
 where parked_events.id = mine.id and claimed_at = mine.claim::timestamptz`;
 
-const DROP = `
-delete from messaging.parked_events p using messaging.inbox_streams s
-where p.id = $2 and p.inbox = $1 and s.inbox = $1 and s.source = p.source and s.epoch = p.epoch
-  and s.aggregate = p.aggregate and s.subject = p.subject and p.sequence <= s.last_sequence`;
-
 const RUN_OF_STREAM = `
 select id, attempts, state, sequence, sequence is not null as logged, convert_from(body, 'UTF8') as body
 from messaging.parked_events
@@ -122,21 +63,22 @@ from messaging.parked_events where id = $1`;
 export class ParkedWorker {
   readonly #logger = new Logger('Parked events');
   readonly #stopping = new AbortController();
+  readonly #heads: ParkedHeads;
   #running: Promise<void> | undefined;
-  #lookAt = 0;
   /** Parked events that are being worked on, and the claims on them. */
   readonly #claims = new Map<string, string>();
   readonly #unfinished = new Map<string, string>();
   readonly #active = new Set<Promise<void>>();
   #refreshAt = 0;
-  #incompatibleAt = 0;
 
   constructor(
     private readonly inbox: string,
     private readonly pool: Pool,
     private readonly applier: Applier,
     private readonly holds: Holds,
-  ) {}
+  ) {
+    this.#heads = new ParkedHeads(inbox, pool);
+  }
 
   start(): void {
     this.#running ??= this.#run();
@@ -163,7 +105,8 @@ export class ParkedWorker {
         await this.#housekeeping();
         const found = await this.#round();
         failures = 0;
-        const wait = found > 0 ? POLL_MS / 10 : (await this.#isEmpty()) ? IDLE_POLL_MS : POLL_MS;
+        const isBusy = found > 0 || (await this.#heads.wakeIncompatible());
+        const wait = isBusy ? POLL_MS / 10 : (await this.#isEmpty()) ? IDLE_POLL_MS : POLL_MS;
         await pause(wait, this.#stopping.signal);
       } catch (error) {
         this.#logger.warn(`paused: ${(error as Error).message}`);
@@ -179,12 +122,6 @@ export class ParkedWorker {
       this.#refreshAt = Date.now() + REFRESH_MS;
       await this.holds.refresh();
     }
-    if (Date.now() < this.#incompatibleAt) return;
-    this.#incompatibleAt = Date.now() + INCOMPATIBLE_EVERY_MS;
-    await this.pool.query(
-      `update messaging.parked_events set due_at = now() where inbox = $1 and state = 'incompatible'`,
-      [this.inbox],
-    );
   }
 
   async #isEmpty(): Promise<boolean> {
@@ -196,8 +133,7 @@ export class ParkedWorker {
 
   /** Starts work on what is due, as far as there is room; one slow stream does not hold up the others. */
   async #round(): Promise<number> {
-    const { rows: due } = await this.pool.query<HeadRow>(DUE, [this.inbox, FOUND]);
-    const heads = [...due, ...(await this.#waiting())];
+    const heads = await this.#heads.find();
     for (const head of heads) {
       if (this.#stopping.signal.aborted) break;
       const work = this.#settle(head).finally(() => this.#active.delete(work));
@@ -210,24 +146,10 @@ export class ParkedWorker {
   /** Never rejects. */
   async #settle(head: HeadRow): Promise<void> {
     try {
-      await (head.passed ? this.#drop(head) : this.#work(head));
+      await (head.passed ? this.#heads.drop(head) : this.#work(head));
     } catch (error) {
       this.#logger.warn(`${head.id} is tried again soon: ${(error as Error).message}`);
     }
-  }
-
-  async #waiting(): Promise<HeadRow[]> {
-    if (performance.now() < this.#lookAt || sabotaged('no-look-for-successors')) return [];
-    const started = performance.now();
-    const { rows } = await this.pool.query<HeadRow>(WAITING, [this.inbox, FOUND]);
-    const took = performance.now() - started;
-    this.#lookAt = rows.length === FOUND ? 0 : performance.now() + took / LOOK_SHARE;
-    return rows;
-  }
-
-  /** A copy of an event that went through, parked at the same moment. */
-  async #drop(head: HeadRow): Promise<void> {
-    await this.pool.query(DROP, [this.inbox, head.id]);
   }
 
   async #work(head: HeadRow): Promise<void> {

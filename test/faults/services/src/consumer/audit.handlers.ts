@@ -2,12 +2,20 @@
 import { Database } from '@app/database';
 import type { Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
-import { Credited, Raised } from '../contracts.js';
+import { Credited, CreditedV2, Raised } from '../contracts.js';
 import { writeEffect } from '../effect.js';
 import type { FaultsTables } from '../tables.js';
 
 @EventsHandler(Credited)
 export class AuditOnCredited implements Reaction<Credited> {
+  readonly inbox = 'audit';
+  constructor(private readonly database: Database<FaultsTables>) {}
+  touches = () => [];
+  handle = () => writeEffect(this.database, 'Audit');
+}
+
+@EventsHandler(CreditedV2)
+export class AuditOnCreditedV2 implements Reaction<CreditedV2> {
   readonly inbox = 'audit';
   constructor(private readonly database: Database<FaultsTables>) {}
   touches = () => [];

@@ -1,7 +1,7 @@
 import { BackboneModule } from '@app/service';
 import { Module, type DynamicModule, type Type } from '@nestjs/common';
 import { isSecondVersion } from '../contracts.js';
-import { AuditOnCredited, AuditOnRaised } from './audit.handlers.js';
+import { AuditOnCredited, AuditOnCreditedV2, AuditOnRaised } from './audit.handlers.js';
 import { IssueReceiptOnCredited } from './issue-receipt-on-credited.handler.js';
 import { lateReactions } from './late.handlers.js';
 import {
@@ -32,7 +32,7 @@ export class ConsumerModule {
     ];
     if (receipts) reactions.push(IssueReceiptOnCredited);
     if (late) reactions.push(lateReactions[late]!);
-    if (isSecondVersion) reactions.push(RecordOnCreditedV2);
+    if (isSecondVersion) reactions.push(RecordOnCreditedV2, AuditOnCreditedV2);
     return {
       module: ConsumerModule,
       imports: [BackboneModule],
