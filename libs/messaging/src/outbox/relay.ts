@@ -19,10 +19,12 @@ const READ_BYTES = 8 * 1024 * 1024;
 const POLL_MS = 100;
 const STANDBY_EVERY_MS = 1_000;
 /**
- * A look costs the database the same for one event as for a hundred. The first event after a pause goes out at once; in a
- * steady flow the looks keep this distance, or they would take from the commands what they need.
+ * A look costs the database the same for one event as for a hundred, so in a steady flow the relay rests between looks, or they
+ * would take from the commands what they need: twice as long as the last one took, which is longer on a busy machine. The first
+ * event after a pause goes out at once.
  */
-const LOOK_EVERY_MS = 8;
+const REST_PER_LOOK = 2;
+const REST_AT_MOST_MS = 8;
 /** So many events are a backlog: read on at once. */
 const BACKLOG_EVENTS = 200;
 /** A relay that has lost the broker for longer lets another process try, whose way to the broker may be open. */
@@ -53,7 +55,9 @@ export class Relay {
     const settings = connectionSettings({ url, applicationName: `${service} relay` });
     // A crash of Postgres may forget the last deletes: their events are published again and dropped as duplicates. So the
     // relay does not wait for the disk, which it would share with the commands.
-    this.#pool = openPool({ ...settings, max: 2, options: '-c synchronous_commit=off' });
+    // Its statements are prepared, and none of them is for a sequential scan: a plan that was made while the tables were small
+    // would stay.
+    this.#pool = openPool({ ...settings, max: 2, options: '-c synchronous_commit=off -c enable_seqscan=off' });
     this.#lock = new RelayLock(url, `${service} relay lock`);
     this.#window = new Window(this.#pool, this.#stopping.signal, () => this.wake());
     this.#reader = new OutboxReader(this.#pool, namesOf(service).source);
@@ -149,10 +153,13 @@ export class Relay {
     if (early > 0) await pause(early);
     this.#woken = false;
     const limits = { events: Math.min(READ_EVENTS, events), bytes: Math.min(READ_BYTES, bytes) };
+    const started = performance.now();
     const rows = await this.#reader.read({ except: this.#window.positions, ...limits });
+    const took = performance.now() - started;
     this.#failures = 0;
     this.#trouble = undefined;
-    this.#nextLookAt = rows.length < BACKLOG_EVENTS ? performance.now() + LOOK_EVERY_MS : 0;
+    const rest = Math.min(REST_PER_LOOK * took, REST_AT_MOST_MS);
+    this.#nextLookAt = rows.length < BACKLOG_EVENTS ? started + took + rest : 0;
     if (rows.length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
     await this.#publish(rows);

@@ -8,6 +8,8 @@ import { arrayOf } from '../sql-array.js';
 const MAX_EVENTS = 4_000;
 const MAX_BYTES = 16 * 1024 * 1024;
 
+const DELETE = 'delete from messaging.outbox where position = any($1::bigint[])';
+
 export class Window {
   readonly #logger = new Logger('Relay');
   readonly #bytes = new Map<string, number>();
@@ -66,7 +68,7 @@ export class Window {
       const positions = this.#confirmed;
       this.#confirmed = [];
       try {
-        await this.pool.query('delete from messaging.outbox where position = any($1::bigint[])', [arrayOf(positions)]);
+        await this.pool.query({ name: 'relay-delete', text: DELETE, values: [arrayOf(positions)] });
         failures = 0;
         this.giveBack(positions);
       } catch (error) {
