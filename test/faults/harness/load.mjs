@@ -14,7 +14,7 @@ export class Load {
   outcomes = new Map();
   /** How often a command was repeated. */
   repeated = 0;
-  /** Answers that left the outcome unknown. */
+  /** Answers that left the outcome unknown, but for those of commands that hide an error and are meant to fail. */
   unknowns = 0;
   /** The longest time until an answer of any kind, in ms. */
   slowest = 0;
@@ -102,7 +102,7 @@ export class Load {
     appendFileSync(this.historyFile, `${JSON.stringify({ at: Date.now(), id: command.id, ms, ...answer })}\n`);
     // A later failure does not take back an earlier success.
     if (this.outcomes.get(command.id) !== 'ok') this.outcomes.set(command.id, answer.outcome);
-    if (answer.outcome === 'unknown') this.unknowns++;
+    if (answer.outcome === 'unknown' && command.mode !== 'swallow') this.unknowns++;
     if (answer.outcome === 'unknown') setTimeout(() => this.#unknown.push(command), REPEAT_AFTER_MS).unref();
     return answer.outcome;
   }

@@ -1,10 +1,12 @@
 import type { OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
+import { preparedAs } from '../prepared.js';
 
 const COUNT = `
 insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied)
 select $1, u.* from unnest($2::text[], $3::uuid[], $4::text[], $5::bigint[], $6::bigint[]) u order by 2, 3, 4, 5
 on conflict (inbox, source, epoch, aggregate, page) do update set applied = inbox_pages.applied + excluded.applied`;
+const countName = preparedAs('count-applied');
 
 type Counted = Pick<LoggedEvent, 'source' | 'epoch' | 'aggregate' | 'page'>;
 
@@ -22,12 +24,13 @@ export function countApplied(tx: OpenTransaction, inbox: string, advanced: reado
     else pages.set(key, { event, applied: 1 });
   }
   const rows = [...pages.values()];
-  tx.queryLater(COUNT, [
+  const values = [
     inbox,
     rows.map(({ event }) => event.source),
     rows.map(({ event }) => event.epoch),
     rows.map(({ event }) => event.aggregate),
     rows.map(({ event }) => event.page),
     rows.map(({ applied }) => applied),
-  ]);
+  ];
+  tx.queryLater(COUNT, values, countName());
 }
