@@ -51,3 +51,27 @@ export async function publishRaw(trial, messages) {
     await connection.close();
   }
 }
+
+/**
+ * Takes messages out of a queue for good, as a consumer of somebody else would; nobody else may be consuming it.
+ * @param {Trial} trial
+ * @param {string} queue
+ * @param {number} count at least so many
+ * @returns {Promise<number>} how many it took
+ */
+export async function takeOut(trial, queue, count) {
+  const connection = await amqp.connect(trial.servers.amqpUrl(trial.vhost));
+  try {
+    const channel = await connection.createChannel();
+    await channel.prefetch(count);
+    /** @type {import('amqplib').ConsumeMessage[]} */
+    const taken = [];
+    await channel.consume(queue, (message) => void (message && taken.push(message)));
+    await trial.until(`${count} messages were delivered`, () => taken.length >= count);
+    for (const message of taken) channel.ack(message);
+    await channel.close(); // behind the acknowledgements
+    return taken.length;
+  } finally {
+    await connection.close();
+  }
+}
