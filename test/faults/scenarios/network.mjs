@@ -73,7 +73,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     name: 'slow-network',
     what: 'Every byte between the services and RabbitMQ takes 150 ms longer, for fifteen seconds.',
     notice: 'Effects arrive a second later.',
-    target: 20,
+    target: 30,
     seconds: 10,
     load: { seconds: 10 },
     services: brokerProxied,
