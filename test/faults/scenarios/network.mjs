@@ -115,7 +115,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     name: 'commit-unanswered',
     what: 'Twenty times the answers of the databases are lost, so that COMMITs succeed and nobody knows.',
     notice: 'Single commands fail with 5xx; repeated with the same id they turn out to be done.',
-    target: 30,
+    target: 45,
     seconds: 20,
     load: { seconds: 20 },
     services: databaseProxied,
