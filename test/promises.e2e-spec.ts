@@ -65,6 +65,7 @@ describe('From service to service, an event road', () => {
     const userId = randomUUID();
     const rolledBack = teller.database.transaction(async (tx) => {
       await teller.outbox.add(tx, userNamed(userId, 'never happened'));
+      await tx.flush(); // Postgres has it
       throw new Error('changed my mind');
     });
     await expect(rolledBack).rejects.toThrow('changed my mind');

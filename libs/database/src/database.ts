@@ -98,7 +98,9 @@ export class Database<Schema = unknown> {
 
   async #join<Result>(tx: Transaction<Schema>, work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
     try {
-      return await work(tx);
+      const result = await work(tx);
+      await tx.flush(); // what it violates belongs to this work, and whoever called it may tell it apart
+      return result;
     } catch (error) {
       tx.doom(error); // what it wrote so far cannot be taken back alone
       throw error;

@@ -2,7 +2,7 @@ import { createTestDatabase, eventually, type TestDatabase } from '@app/testing'
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Pool } from 'pg';
 import { Database, RolledBackError } from './database.js';
-import { isAftermath } from './errors.js';
+import { isAftermath, isUniqueViolation } from './errors.js';
 import { TransactionClosedError, type Transaction } from './transaction.js';
 
 interface Tables {
@@ -167,6 +167,22 @@ describe('Database.transaction', () => {
         tx.queryLater('insert into pets values (1, $1)', ['twin']);
       });
       await expect(work).rejects.toThrow(/duplicate key/);
+      expect(await names()).toEqual(['Rex', 'Tom']);
+    });
+
+    it('fails the work that has joined, with its own error', async () => {
+      let heard: unknown;
+      const work = database.transaction(async (tx) => {
+        await database
+          .transaction((joined) => {
+            joined.executeLater(joined.insertInto('pets').values({ id: 1, name: 'twin' }));
+            return Promise.resolve();
+          })
+          .catch((error: unknown) => (heard = error));
+        await rename(tx, 2, 'Tomi').catch(() => {});
+      });
+      await expect(work).rejects.toThrow(/duplicate key/);
+      expect(isUniqueViolation(heard)).toBe(true);
       expect(await names()).toEqual(['Rex', 'Tom']);
     });
 

@@ -57,7 +57,9 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   readonly #prepare: boolean;
   readonly #afterCommit: (() => void)[] = [];
   /** Not sent yet. */
-  #waiting: Statement[] = [];
+  readonly #waiting: Statement[] = [];
+  /** Nobody has waited for these. */
+  #later: Promise<unknown>[] = [];
   #isDue = false;
   #state: 'new' | 'begun' | 'sent' = 'new';
   /** Why the connection must not be used again, if so. */
@@ -90,13 +92,15 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   queryLater(text: string, values: readonly unknown[], name?: string): void {
     if (!this.#open) throw new TransactionClosedError(text);
-    this.#enqueue(text, values, name).catch(() => {}); // COMMIT tells it
+    const done = this.#enqueue(text, values, name);
+    done.catch(() => {}); // COMMIT tells it
+    this.#later.push(done);
   }
 
   /**
    * {@link queryLater} for a query that was built: `tx.executeLater(tx.insertInto('users').values(user))`. A command whose
    * writes all go like this takes one round trip, BEGIN and COMMIT included. What a statement violates is thrown by
-   * `database.transaction`.
+   * `database.transaction`, also by one that has joined.
    */
   executeLater(query: Compilable): void {
     const { sql, parameters } = query.compile();
@@ -134,6 +138,20 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
     const done = this.#enqueue('COMMIT', [], 'commit');
     this.#send();
     return (await done).command;
+  }
+
+  /**
+   * Runs what was to be run later now.
+   *
+   * @throws whatever made one of these statements fail, or the transaction before
+   */
+  async flush(): Promise<void> {
+    const later = this.#later;
+    this.#later = [];
+    if (later.length === 0) return;
+    this.#send();
+    await Promise.allSettled(later);
+    if (this.#failure) throw this.#failure.cause;
   }
 
   /** Drops what was not sent yet: it will not be. */

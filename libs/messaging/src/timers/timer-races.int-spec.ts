@@ -71,6 +71,7 @@ describe('Timers, while others do things at the same time', () => {
     const started = performance.now();
     await timers.database.transaction(async (tx) => {
       for (const userId of busy) await timers.outbox.add(tx, registered(userId));
+      await tx.flush(); // now it holds the streams
       timers.worker.start();
       await timers.until(110 + 10);
     });
