@@ -87,13 +87,11 @@ export class StatementGroup extends Query implements Answer {
 
   handleCommandComplete(message: unknown, connection: Wire): void {
     this.#answer.handleCommandComplete(message, connection);
-    this.handleEmptyQuery(connection);
+    this.#settle(connection);
   }
 
   handleEmptyQuery(connection: Wire): void {
-    this.#answer.handleReadyForQuery(connection); // settles it
-    this.#at++;
-    this.#expect();
+    this.#settle(connection);
   }
 
   handleReadyForQuery(): void {
@@ -110,6 +108,13 @@ export class StatementGroup extends Query implements Answer {
     }
     this.#at = this.statements.length;
     this.callback?.(error);
+  }
+
+  /** The present statement is answered; the next one's turn. */
+  #settle(connection: Wire): void {
+    this.#answer.handleReadyForQuery(connection);
+    this.#at++;
+    this.#expect();
   }
 
   #expect(): void {

@@ -14,6 +14,7 @@ import {
 } from 'kysely';
 import type { ClientBase, QueryResult, QueryResultRow } from 'pg';
 import { isAftermath } from './errors.js';
+import { preparedAs } from './prepared.js';
 import { StatementGroup, StatementSkippedError, wireValues, type Statement } from './statement-group.js';
 
 /** A statement was started after its transaction had ended, nearly always because an `await` is missing. */
@@ -241,11 +242,9 @@ class TransactionDialect implements Dialect {
 }
 
 // Bounded, because `in (…)` lists make endless texts and Postgres never frees a prepared statement.
-const names = new Map<string, string>();
+const names = new Map<string, () => string>();
 function statementName(sql: string): string | undefined {
-  const known = names.get(sql);
-  if (known || names.size >= 200) return known;
-  const name = `s${names.size}`;
-  names.set(sql, name);
-  return name;
+  let name = names.get(sql);
+  if (!name && names.size < 200) names.set(sql, (name = preparedAs(`s${names.size}`, 3)));
+  return name?.();
 }

@@ -1,6 +1,5 @@
-import type { OpenTransaction } from '@app/database';
+import { preparedAs, type OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
-import { preparedAs } from '../prepared.js';
 
 const COUNT = `
 insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied)

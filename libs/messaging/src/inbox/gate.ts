@@ -1,9 +1,8 @@
 // Lets every event through once and in order. The decision is plain code; the database refuses it if it was made on
 // stale rows, and then the whole batch is done again.
 import { sabotaged } from '@app/context';
-import type { OpenTransaction } from '@app/database';
+import { preparedAs, type OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
-import { preparedAs } from '../prepared.js';
 import { arrayOf } from '../sql-array.js';
 
 /** Stands for the id of an event that was skipped without ever having arrived. */
