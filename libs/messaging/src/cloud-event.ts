@@ -81,6 +81,12 @@ export function asLogged(attributes: LoggedAttributes): LoggedEvent {
   return Object.assign(attributes, { kind: 'logged' as const, aggregate, stream });
 }
 
+/** The columns of a {@link LogRow} in `messaging.events`. The time as text: the driver would make a date of it, and we a text again. */
+export const LOG_ROW = `
+  position, id, type, epoch, subject, sequence, page,
+  to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as time,
+  correlation_id, causation_id, traceparent, data::text as data`;
+
 /** An event as it lies in the log. */
 export interface LogRow {
   position: string;
@@ -90,7 +96,8 @@ export interface LogRow {
   subject: string;
   sequence: string;
   page: string;
-  recorded_at: Date;
+  /** When it was recorded, as it goes over the wire. */
+  time: string;
   correlation_id: string;
   causation_id: string | null;
   traceparent: string | null;
@@ -98,26 +105,22 @@ export interface LogRow {
   data: string;
 }
 
-/** The event as JSON text. `data` is spliced in unparsed: the relay never looks at payloads. */
+/**
+ * The event as JSON text. `data` is spliced in unparsed: the relay never looks at payloads. By a template, which is faster than an
+ * object that is made to be written once; what Postgres guarantees to be a number, a uuid or a time needs no quoting.
+ */
 export function encode(row: LogRow, source: string): string {
-  const attributes = JSON.stringify({
-    specversion: '1.0',
-    id: row.id,
-    source,
-    type: row.type,
-    subject: row.subject,
-    sequence: row.sequence,
-    epoch: row.epoch,
-    page: row.page,
-    position: row.position,
-    time: row.recorded_at.toISOString(),
-    datacontenttype: 'application/json',
-    correlationid: row.correlation_id,
-    causationid: row.causation_id ?? undefined,
-    traceparent: row.traceparent ?? undefined,
-  });
-  return `${attributes.slice(0, -1)},"data":${row.data}}`;
+  const { id, epoch, sequence, page, position, time, causation_id: cause, traceparent: trace } = row;
+  return (
+    `{"specversion":"1.0","id":"${id}","source":${quoted(source)},"type":${quoted(row.type)},` +
+    `"subject":${quoted(row.subject)},"sequence":"${sequence}","epoch":"${epoch}","page":"${page}","position":"${position}",` +
+    `"time":"${time}","datacontenttype":"application/json","correlationid":${quoted(row.correlation_id)},` +
+    `${cause === null ? '' : `"causationid":${quoted(cause)},`}${trace === null ? '' : `"traceparent":${quoted(trace)},`}` +
+    `"data":${row.data}}`
+  );
 }
+
+const quoted = (text: string): string => JSON.stringify(text);
 
 /** Why a message cannot be read. It is set aside with its raw bytes. */
 export class UnreadableMessageError extends Error {

@@ -4,7 +4,7 @@ import { closePool, connectionSettings, newId, openPool } from '@app/database';
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Pool } from 'pg';
-import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, type LogRow } from '../cloud-event.js';
+import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, LOG_ROW, type LogRow } from '../cloud-event.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { wireBatches } from '../outbox/wire-batches.js';
 import { atMost, pause } from '../rabbitmq/backoff.js';
@@ -77,8 +77,7 @@ where e.epoch <> all($3::uuid[])
 group by a.aggregate, e.epoch, k.after`;
 
 const CHUNK = `
-select position, id, type, epoch, subject, sequence, page, recorded_at, correlation_id, causation_id, traceparent,
-       data::text as data, octet_length(data::text) as bytes
+select ${LOG_ROW}, octet_length(data::text) as bytes
 from messaging.events e where position > $1 and position <= $2 and aggregate = $3 and epoch = $4
   and (not exists (select from messaging.unpublishable) or (e.epoch, e.aggregate, e.subject) not in (${HELD}))
 order by position`;

@@ -59,6 +59,8 @@ type Bound = Parameters<EventBus['bind']>[0];
 @Injectable()
 export class AwaitedEventBus extends EventBus {
   readonly #reactions = new Map<string, AnyReaction[]>();
+  /** Those of one inbox, as they have been asked for. */
+  #ofInbox = new WeakMap<InboxName, Map<string, readonly AnyReaction[]>>();
   /** Stands around every reaction. */
   around: (reaction: AnyReaction, work: () => Promise<void>) => Promise<void> = (_, work) => work();
   /** Why a reaction is paused, if it is. */
@@ -78,6 +80,7 @@ export class AwaitedEventBus extends EventBus {
       throw new Error(`${name} is provided by two modules and would run twice; provide it in one.`);
     }
     this.#reactions.set(id, [...reactions, reaction]);
+    this.#ofInbox = new WeakMap();
   }
 
   /** The inboxes that the reactions of this service belong to. */
@@ -90,7 +93,12 @@ export class AwaitedEventBus extends EventBus {
   reactionsTo(event: Type<IEvent> | object, inbox?: InboxName): readonly AnyReaction[] {
     const id = this.eventIdProvider.getEventId(event as Type<IEvent>);
     const reactions = (id && this.#reactions.get(id)) || [];
-    return inbox ? reactions.filter((reaction) => reaction.inbox === inbox.name) : reactions;
+    if (!id || !inbox) return reactions;
+    const known = this.#ofInbox.get(inbox) ?? new Map<string, readonly AnyReaction[]>();
+    this.#ofInbox.set(inbox, known);
+    const found = known.get(id) ?? reactions.filter((reaction) => reaction.inbox === inbox.name);
+    known.set(id, found);
+    return found;
   }
 
   /**

@@ -1,6 +1,6 @@
 import { isContention, isDatabaseUnavailable } from '@app/database';
 import type { Item } from './item.js';
-import { isConsequence, ShuttingDownError, type Planned } from './reaction-runner.js';
+import { isConsequence, ShuttingDownError, type Failed, type Planned } from './reaction-runner.js';
 
 /** Which events failed in an attempt, and why. Everything was rolled back. */
 export class ReactionsFailedError extends Error {
@@ -15,16 +15,16 @@ export class ReactionsFailedError extends Error {
 }
 
 /** Throws if a reaction failed. Statements behind a failed one fail too (25P02): those are not the culprits. */
-export function blame(runs: readonly Planned[][], results: readonly PromiseSettledResult<void>[]): void {
+export function blame(runs: readonly Planned[][], results: readonly (Failed | undefined)[]): void {
   const failures = new Map<Item, unknown>();
   const suspects: Item[] = [];
-  const errors = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  const errors = results.flatMap((failed) => (failed ? [failed.error] : []));
   for (const error of errors) if (mustStop(error)) throw error;
-  results.forEach((result, index) => {
-    if (result.status === 'fulfilled' || isConsequence(result.reason)) return;
+  results.forEach((failed, index) => {
+    if (!failed || isConsequence(failed.error)) return;
     const run = runs[index]!;
     if (run.length > 1) suspects.push(...run.map(({ item }) => item));
-    else failures.set(run[0]!.item, result.reason);
+    else failures.set(run[0]!.item, failed.error);
   });
   if (failures.size > 0 || suspects.length > 0) throw new ReactionsFailedError(failures, suspects);
   if (errors.length > 0) throw errors[0];

@@ -1,7 +1,7 @@
 // Lets every event through once and in order. The decision is plain code; the database refuses it if it was made on
 // stale rows, and then the whole batch is done again.
 import { sabotaged } from '@app/context';
-import { preparedAs, type OpenTransaction } from '@app/database';
+import { isUniqueViolation, preparedAs, type OpenTransaction } from '@app/database';
 import type { LoggedEvent } from '../cloud-event.js';
 import { arrayOf } from '../sql-array.js';
 
@@ -60,11 +60,12 @@ cross join lateral (
 const LOCK = find('for update skip locked');
 const LOOK = find('');
 const lockName = preparedAs('gate-lock');
-// Sorted, so that two inboxes cannot deadlock.
+// Without "on conflict", which looks at each row twice: a stream that is there after all fails the whole batch either way. Sorted,
+// so that two processes cannot deadlock.
 const INSERT = `
 insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
 select $1, $2, $3, $4, u.* from unnest($5::text[], $6::bigint[], $7::uuid[]) u (subject, upto, event_id)
-order by u.subject on conflict do nothing`;
+order by u.subject`;
 const insertName = preparedAs('gate-insert');
 // By their place, which stays where it is while the row is locked.
 const UPDATE = `
@@ -158,13 +159,20 @@ export class Gate {
     const known = moved.filter(({ was }) => was > 0);
     const groups = groupsOf(moved.filter(({ was }) => was === 0));
     const isRight = await Promise.all([
-      ...groups.map(async (fresh) => {
-        const { rowCount } = await tx.query(INSERT, [this.inbox, ...keyOf(fresh), ...moves(fresh)], insertName());
-        return rowCount === fresh.length;
-      }),
+      ...groups.map((fresh) => this.#insert(tx, fresh)),
       known.length === 0 || this.#update(tx, known),
     ]);
     if (isRight.includes(false)) throw new StaleGateError('the gate was moved by somebody else');
+  }
+
+  async #insert(tx: OpenTransaction, streams: readonly Stream[]): Promise<boolean> {
+    try {
+      await tx.query(INSERT, [this.inbox, ...keyOf(streams), ...moves(streams)], insertName());
+      return true;
+    } catch (error) {
+      if (isUniqueViolation(error)) return false;
+      throw error;
+    }
   }
 
   async #update(tx: OpenTransaction, streams: readonly Stream[]): Promise<boolean> {

@@ -29,7 +29,7 @@ import { Router, type Handlers } from './router.js';
 /** Messages (of up to 100 events, 128 KiB) that wait in this process at most. */
 const PREFETCH = 300;
 /** Events in one transaction at most, and the time it should take. */
-const MAX_BATCH = 500;
+const MAX_BATCH = 2_000;
 const TARGET_BATCH_MS = 100;
 /** How long a batch takes is not known yet; from one to the next it at most doubles. */
 const FIRST_BATCH = 16;

@@ -19,7 +19,7 @@ describe('a reaction that is new in an inbox', () => {
     await pool?.end();
     await server?.drop();
   });
-  beforeEach(() => pool.query('truncate messaging.reactions, messaging.inbox_streams'));
+  beforeEach(() => pool.query('truncate messaging.reactions, messaging.inbox_pages, messaging.inbox_books'));
 
   class OpenCustomer {}
   class OpenCustomerV2 {}
@@ -35,8 +35,8 @@ describe('a reaction that is new in an inbox', () => {
       reactions.map(([reaction, type]) => ({ type, aggregate: 'users.user', reaction: new reaction() as AnyReaction })),
     );
   const hearOfUser = () =>
-    pool.query(`insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
-      values ('orders', '/users', gen_random_uuid(), 'users.user', 'u1', 1, gen_random_uuid())`);
+    pool.query(`insert into messaging.inbox_pages (inbox, source, epoch, aggregate, page, applied)
+      values ('orders', '/users', gen_random_uuid(), 'users.user', 1, 1)`);
 
   it('is welcome while nothing has happened', async () => {
     await admit([OpenCustomer, REGISTERED]);

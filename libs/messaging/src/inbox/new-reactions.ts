@@ -6,11 +6,16 @@ export class UndeclaredReactionError extends Error {
   override readonly name = 'UndeclaredReactionError';
 }
 
+// The books know of every event that went through; the streams would have to be read one by one.
+const isPast = (aggregate: string) => `(
+  exists (select from messaging.inbox_pages i where i.inbox = $1 and i.aggregate = ${aggregate})
+  or exists (select from messaging.inbox_books b where b.inbox = $1 and b.aggregate = ${aggregate} and b.folded > 0))`;
+
 // A version of an event that an inbox did not know while it knew another one has been parked: nothing of it is missed.
 const NEW = `
 select u.reaction, u.type, u.aggregate from unnest($2::text[], $3::text[], $4::text[]) u (reaction, type, aggregate)
 where not exists (select from messaging.reactions r where r.inbox = $1 and r.reaction = u.reaction and r.type = u.type)
-  and exists (select from messaging.inbox_streams s where s.inbox = $1 and s.aggregate = u.aggregate)
+  and ${isPast('u.aggregate')}
   and (exists (select from messaging.reactions r where r.inbox = $1 and r.type = u.type)
        or not exists (
          select from messaging.reactions r

@@ -29,11 +29,16 @@ export interface Planned {
   route: Extract<Route, { kind: 'react' }>;
 }
 
+/** Why an event, or some of many, could not be applied. */
+export class Failed {
+  constructor(readonly error: unknown) {}
+}
+
 /** How exactly time limits are kept. One timer looks at all that runs: one for each event would cost more than the look. */
 const LOOK_EVERY_MS = 20;
 
 interface Running {
-  what: string;
+  run: readonly Planned[];
   limitMs: number;
   until: number;
   giveUp: (error: Error) => void;
@@ -54,18 +59,32 @@ export class ReactionRunner {
   }
 
   /**
+   * Never rejects: that would cost every event a promise more.
+   *
    * @param run one event, or many of one type whose reactions take many
-   * @throws what a reaction threw; {@link SlowReactionError}, {@link ShuttingDownError}: then `tx` is abandoned
+   * @returns what a reaction threw, if one did; {@link SlowReactionError}, {@link ShuttingDownError}: then `tx` is abandoned
    */
-  async run(tx: Transaction, run: readonly Planned[], limitMs: number): Promise<void> {
-    if (tx.failure) throw new SkippedError('the transaction was lost already');
+  run(tx: Transaction, run: readonly Planned[], limitMs: number): Promise<Failed | undefined> {
+    if (tx.failure) return Promise.resolve(new Failed(new SkippedError('the transaction was lost already')));
     const { item, route } = run[0]!;
-    const { type, id } = item.envelope;
-    const [what, context, work] =
-      run.length === 1
-        ? [`${type} ${id}`, this.#contextOf(item), () => call(route, route.event)]
-        : [`${type} ${id} and ${run.length - 1} more`, this.#contextOfMany(run), () => callWithMany(run)];
-    await this.#within(tx, limitMs, what, () => runInContext({ ...context, transaction: tx }, work));
+    const context = { ...(run.length === 1 ? this.#contextOf(item) : this.#contextOfMany(run)), transaction: tx };
+    return new Promise((resolve) => {
+      const giveUp = (error: Error): void => {
+        tx.abandon(error); // whatever it still sends must not be committed
+        end(new Failed(error));
+      };
+      const running: Running = { run, limitMs, until: performance.now() + limitMs, giveUp };
+      const end = (failed?: Failed): void => {
+        this.#running.delete(running);
+        resolve(failed);
+      };
+      if (this.deadline.aborted) return giveUp(shuttingDown());
+      this.#begin(running);
+      runInContext(context, () => (run.length === 1 ? call(route, route.event) : callWithMany(run))).then(
+        () => end(),
+        (error: unknown) => end(new Failed(error)),
+      );
+    });
   }
 
   #contextOf({ envelope }: Item): Context {
@@ -75,29 +94,6 @@ export class ReactionRunner {
   #contextOfMany(run: readonly Planned[]): Context {
     const envelopes = new Map(run.map(({ item, route }) => [route.event, item.envelope]));
     return { correlationId: '', event: { inbox: this.inbox, envelopes } satisfies Applying };
-  }
-
-  #within(tx: Transaction, limitMs: number, what: string, work: () => Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (error: Error): void => {
-        tx.abandon(error); // whatever it still sends must not be committed
-        this.#running.delete(running);
-        reject(error);
-      };
-      const running: Running = { what, limitMs, until: performance.now() + limitMs, giveUp };
-      if (this.deadline.aborted) return giveUp(shuttingDown());
-      this.#begin(running);
-      work().then(
-        () => {
-          this.#running.delete(running);
-          resolve();
-        },
-        (error: Error) => {
-          this.#running.delete(running);
-          reject(error);
-        },
-      );
-    });
   }
 
   #begin(running: Running): void {
@@ -111,10 +107,15 @@ export class ReactionRunner {
       this.#timer = undefined;
     }
     const now = performance.now();
-    for (const { what, limitMs, until, giveUp } of this.#running) {
-      if (until <= now) giveUp(new SlowReactionError(`${what} took longer than ${limitMs} ms`));
+    for (const { run, limitMs, until, giveUp } of this.#running) {
+      if (until <= now) giveUp(new SlowReactionError(`${nameOf(run)} took longer than ${limitMs} ms`));
     }
   }
+}
+
+function nameOf(run: readonly Planned[]): string {
+  const { type, id } = run[0]!.item.envelope;
+  return run.length === 1 ? `${type} ${id}` : `${type} ${id} and ${run.length - 1} more`;
 }
 
 async function call({ handler }: Planned['route'], event: object): Promise<void> {

@@ -21,20 +21,35 @@ export type Route =
 /** Handlers of the whole service, by event type. */
 export type Handlers = ReadonlyMap<string, MessageHandler>;
 
+/** What is known of a type of events before one comes. */
+interface Destination {
+  handler: MessageHandler;
+  /** None: a foreign event. */
+  contract: ReturnType<typeof findContract>;
+  reactions: readonly AnyReaction[];
+  takesMany: boolean;
+}
+
 /** One inbox's view of the handlers: the events that its reactions handle. */
 export class Router {
-  readonly #handlers: Handlers;
+  readonly #destinations = new Map<string, Destination>();
 
   constructor(
     handlers: Handlers,
     private readonly bus: AwaitedEventBus,
     private readonly inbox: InboxName,
   ) {
-    this.#handlers = new Map([...handlers].filter(([type]) => this.#isMine(type)));
+    for (const [type, handler] of handlers) {
+      if (!this.#isMine(type)) continue;
+      const contract = findContract(type);
+      const reactions = contract ? bus.reactionsTo(contract, inbox) : [];
+      const many = reactions.length > 0 && reactions.every(takesMany);
+      this.#destinations.set(type, { handler, contract, reactions, takesMany: many });
+    }
   }
 
   get types(): string[] {
-    return [...this.#handlers.keys()];
+    return [...this.#destinations.keys()];
   }
 
   /** What the inbox has to be bound to. */
@@ -54,22 +69,20 @@ export class Router {
 
   /** Where `envelope` goes. Its payload is validated only if somebody reacts to it. */
   route({ type, data }: Envelope): Route {
-    const handler = this.#handlers.get(type);
-    if (!handler)
+    const destination = this.#destinations.get(type);
+    if (!destination)
       return this.#knowsOtherVersion(type)
         ? incompatible(`this version of the service does not know ${type}`)
         : { kind: 'ignore' };
-    const contract = findContract(type);
+    const { handler, contract, reactions } = destination;
     if (!contract) return { kind: 'react', handler, event: data as object, keys: undefined, takesMany: false };
-    const reactions = this.bus.reactionsTo(contract, this.inbox);
     for (const reaction of reactions) {
       const why = this.bus.isPaused(reaction);
       if (why) return { kind: 'paused', error: `${reaction.constructor.name} is ${why}` };
     }
     try {
       const event = new contract(data as never);
-      const many = reactions.length > 0 && reactions.every(takesMany);
-      return { kind: 'react', handler, event, keys: keysOf(reactions, event), takesMany: many };
+      return { kind: 'react', handler, event, keys: keysOf(reactions, event), takesMany: destination.takesMany };
     } catch (error) {
       if (error instanceof InvalidEventError) return incompatible(error.message);
       throw error;

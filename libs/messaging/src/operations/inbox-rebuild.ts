@@ -8,7 +8,6 @@ const TABLES = [
   'inbox_pages',
   'inbox_books',
   'inbox_gaps',
-  'inbox_gaps',
   'inbox_sources',
   'inbox_holds',
   'inbox_attempts',

@@ -2,11 +2,11 @@
 // because positions commit out of order.
 import { sabotaged } from '@app/context';
 import type { Pool } from 'pg';
-import { encode, type LogRow } from '../cloud-event.js';
+import { encode, LOG_ROW, type LogRow } from '../cloud-event.js';
 import { arrayOf } from '../sql-array.js';
 
 /** An event on its way out. */
-export interface OutgoingEvent extends LogRow {
+export interface OutgoingEvent extends Pick<LogRow, 'position' | 'id' | 'type' | 'subject' | 'time' | 'traceparent'> {
   /** As it goes over the wire. */
   text: string;
   bytes: number;
@@ -25,8 +25,7 @@ const read = (lowest: string) => `
 select e.*
 from (select position, bytes, sum(bytes) over (order by position) as total from (${lowest}) lowest) o
 cross join lateral (
-  select position, id, type, epoch, subject, sequence, page, recorded_at, correlation_id, causation_id, traceparent,
-         data::text as data
+  select ${LOG_ROW}
   from messaging.events where events.position = o.position offset 0) e
 where o.total <= $4 or o.total = o.bytes
 order by o.position`;
@@ -83,9 +82,11 @@ export class OutboxReader {
         : await this.pool.query<LogRow>(READ_AROUND_HELD, [...values, this.#held]);
     if (rows[0]) this.#floor = Math.max(0, Number(rows[0].position) - FLOOR_MARGIN);
     if (rows[0] && sabotaged('cursor-relay')) this.#floor = Number(rows.at(-1)!.position) + 1;
+    // New objects: rows that get more properties, and what they hold, survive several collections (a third of the relay's time).
     return rows.map((row) => {
+      const { position, id, type, subject, time, traceparent } = row;
       const text = encode(row, this.source);
-      return Object.assign(row, { text, bytes: Buffer.byteLength(text) });
+      return { position, id, type, subject, time, traceparent, text, bytes: Buffer.byteLength(text) };
     });
   }
 

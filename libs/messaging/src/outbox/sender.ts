@@ -2,6 +2,7 @@
 // closes the channel all by itself is found and set aside. An outage never uses up attempts.
 import { sabotaged } from '@app/context';
 import { Logger } from '@nestjs/common';
+import type { Options } from 'amqplib';
 import type { Pool } from 'pg';
 import { BATCH_CONTENT_TYPE, EVENT_CONTENT_TYPE } from '../cloud-event.js';
 import { failpoint } from '../failpoints.js';
@@ -23,6 +24,13 @@ const NOT_THE_EVENT = [320, 403, 404, 530];
 const STUBBORN_REFUSALS = 8;
 const REBUILD_EVERY_MS = 20_000;
 const TOO_LARGE = /message size \d+ is larger than \D*(\d+)/;
+
+/** What is sent at once. */
+interface Message {
+  positions: readonly string[];
+  body: Buffer;
+  properties: Options.Publish & { messageId: string; type: string };
+}
 
 export class Sender {
   readonly #logger = new Logger('Relay');
@@ -73,15 +81,20 @@ export class Sender {
     return Number(position) <= this.#carefulUpTo;
   }
 
-  /** Sends one message; never rejects. What is not confirmed is read again. */
-  async send(events: OutgoingEvent[]): Promise<void> {
+  /** Sends one message; never rejects. What is not confirmed is read again. Nothing of `events` is kept until it is confirmed. */
+  send(events: readonly OutgoingEvent[]): Promise<void> {
+    return this.#deliver(this.#messageOf(events));
+  }
+
+  async #deliver(message: Message): Promise<void> {
+    const { positions } = message;
     try {
-      await this.#publish(events);
+      await this.#publish(message);
     } catch (error) {
       const failure = error as PublishFailedError;
-      if (failure.kind === 'nacked') return this.#holdBack(events);
-      if (mayBeTheEvent(failure)) this.#suspect(events, failure);
-      this.window.giveBack(events.map(({ position }) => position));
+      if (failure.kind === 'nacked') return this.#holdBack(positions);
+      if (mayBeTheEvent(failure)) this.#suspect(positions, failure);
+      this.window.giveBack(positions);
     }
   }
 
@@ -89,12 +102,12 @@ export class Sender {
   async sendAlone(event: OutgoingEvent): Promise<boolean> {
     while (this.#unanswered > 0) await pause(5);
     try {
-      await this.#publish([event]);
+      await this.#publish(this.#messageOf([event]));
       return true;
     } catch (error) {
       const failure = error as PublishFailedError;
       if (failure.kind === 'nacked' || (mayBeTheEvent(failure) && !this.#isItsFault(event, failure))) {
-        this.#holdBack([event]);
+        this.#holdBack([event.position]);
       } else {
         if (mayBeTheEvent(failure)) await this.#setAside(event, failure);
         this.window.giveBack([event.position]);
@@ -103,44 +116,50 @@ export class Sender {
     }
   }
 
-  async #publish(events: OutgoingEvent[]): Promise<void> {
-    const first = events[0]!;
+  #messageOf(events: readonly OutgoingEvent[]): Message {
+    const { id, type, time, traceparent, text } = events[0]!;
     const isBatch = events.length > 1;
-    const body = Buffer.from(isBatch ? `[${events.map(({ text }) => text).join(',')}]` : first.text);
     this.window.add(events);
-    this.#unanswered++;
-    try {
-      const answer = this.#publisher.publish(namesOf(this.service).exchange, first.type, body, {
-        messageId: first.id,
-        type: first.type,
+    return {
+      positions: events.map(({ position }) => position),
+      body: Buffer.from(isBatch ? `[${events.map((event) => event.text).join(',')}]` : text),
+      properties: {
+        messageId: id,
+        type,
         contentType: isBatch ? BATCH_CONTENT_TYPE : EVENT_CONTENT_TYPE,
         contentEncoding: 'utf-8',
-        timestamp: Math.floor(first.recorded_at.getTime() / 1000),
+        timestamp: Math.floor(Date.parse(time) / 1000),
         appId: this.service,
-        ...(first.traceparent && { headers: { traceparent: first.traceparent } }),
-      });
+        ...(traceparent && { headers: { traceparent } }),
+      },
+    };
+  }
+
+  async #publish({ positions, body, properties }: Message): Promise<void> {
+    const { type } = properties;
+    this.#unanswered++;
+    try {
+      const answer = this.#publisher.publish(namesOf(this.service).exchange, type, body, properties);
       answer.catch(() => {}); // the failpoint may wait for longer than the broker
       await failpoint('relay.afterPublish');
-      if (sabotaged('mark-before-confirm')) this.window.confirmed(events.map(({ position }) => position));
+      if (sabotaged('mark-before-confirm')) this.window.confirmed(positions);
       if ((await answer) === 'unroutable') {
-        this.#counts.unroutable += events.length;
-        unroutable.labels(first.type).inc(events.length);
+        this.#counts.unroutable += positions.length;
+        unroutable.labels(type).inc(positions.length);
       }
     } finally {
       this.#unanswered--;
     }
-    this.#counts.published += events.length;
-    published.labels(first.type).inc(events.length);
+    this.#counts.published += positions.length;
+    published.labels(type).inc(positions.length);
     await failpoint('relay.afterConfirm');
-    const positions = events.map(({ position }) => position);
     if (this.#refusals.size > 0) for (const position of positions) this.#refusals.delete(position);
     this.window.confirmed(positions);
   }
 
   /** A queue is full, or does not work: again after a while. Others may have the message; their gates drop the duplicate. */
-  #holdBack(events: OutgoingEvent[]): void {
-    this.#counts.nacked += events.length;
-    const positions = events.map(({ position }) => position);
+  #holdBack(positions: readonly string[]): void {
+    this.#counts.nacked += positions.length;
     let most = 0;
     for (const position of positions) {
       const { attempts = 0, published = this.#counts.published } = this.#refusals.get(position) ?? {};
@@ -153,8 +172,8 @@ export class Sender {
     this.link.rebuild('a queue has refused events for a while');
   }
 
-  #suspect(events: OutgoingEvent[], { cause }: PublishFailedError): void {
-    this.#carefulUpTo = Math.max(this.#carefulUpTo, ...events.map(({ position }) => Number(position)));
+  #suspect(positions: readonly string[], { cause }: PublishFailedError): void {
+    this.#carefulUpTo = Math.max(this.#carefulUpTo, ...positions.map(Number));
     const limit = TOO_LARGE.exec(cause?.message ?? '')?.[1];
     if (limit) this.#maxMessageBytes = Math.min(this.#maxMessageBytes, Number(limit));
   }
