@@ -73,7 +73,11 @@ export class StatementGroup extends Query implements Answer {
   #at = 0;
   #answer!: Answer;
 
-  constructor(private readonly statements: readonly Statement[]) {
+  /** @param onEnd called once Postgres has answered all of it: with what it says of the whole, if that is an error */
+  constructor(
+    private readonly statements: readonly Statement[],
+    private readonly onEnd: (error?: Error) => void = () => {},
+  ) {
     super('');
     this.#expect();
   }
@@ -108,6 +112,7 @@ export class StatementGroup extends Query implements Answer {
 
   handleReadyForQuery(): void {
     this.callback?.();
+    this.onEnd();
   }
 
   /** Of the statement that is being answered, or of the connection. Postgres skips the others. */
@@ -120,6 +125,7 @@ export class StatementGroup extends Query implements Answer {
     }
     this.#at = this.statements.length;
     this.callback?.(error);
+    this.onEnd(error);
   }
 
   /** The present statement is answered; the next one's turn. */

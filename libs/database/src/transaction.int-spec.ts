@@ -186,6 +186,62 @@ describe('Database.transaction', () => {
       expect(await names()).toEqual(['Rex', 'Tom']);
     });
 
+    describe('alone, which Postgres commits without being asked to', () => {
+      it('keeps everything or nothing', async () => {
+        await database.transaction((tx) => {
+          renameLater(tx, 'first');
+          tx.queryLater('insert into pets values (3, $1)', ['new']);
+          return Promise.resolve();
+        });
+        expect(await names()).toEqual(['first', 'Tom', 'new']);
+        const work = database.transaction((tx) => {
+          renameLater(tx, 'second');
+          tx.queryLater('insert into pets values (3, $1)', ['twin']);
+          tx.queryLater('insert into pets values (4, $1)', ['behind']);
+          return Promise.resolve();
+        });
+        await expect(work).rejects.toThrow(/duplicate key/);
+        expect(await names()).toEqual(['first', 'Tom', 'new']);
+      });
+
+      it('fails if Postgres refuses at the end, when every statement has succeeded', async () => {
+        await outside.query('create table tags (pet integer references pets deferrable initially deferred)');
+        const committed = jest.fn();
+        const work = database.transaction((tx) => {
+          tx.afterCommit(committed);
+          renameLater(tx, 'tagged');
+          tx.queryLater('insert into tags values ($1)', [77]);
+          return Promise.resolve();
+        });
+        await expect(work).rejects.toThrow(/foreign key/);
+        expect(committed).not.toHaveBeenCalled();
+        expect(await names()).toEqual(['Rex', 'Tom']);
+        await outside.query('drop table tags');
+      });
+
+      it('leaves a connection behind that others can use', async () => {
+        const fails = () =>
+          database.transaction((tx) => {
+            tx.queryLater('insert into pets values (1, $1)', ['twin']);
+            return Promise.resolve();
+          });
+        const results = await Promise.allSettled(Array.from({ length: 12 }, fails));
+        expect(results.map(({ status }) => status)).toEqual(Array(12).fill('rejected'));
+        await database.transaction((tx) => rename(tx, 2, 'Tomi'));
+        expect(await names()).toEqual(['Rex', 'Tomi']);
+      });
+
+      it('takes BEGIN and COMMIT if it is too much for one answer', async () => {
+        const work = database.transaction((tx) => {
+          for (let id = 3; id < 203; id++) tx.queryLater('insert into pets values ($1, $2)', [id, 'many']);
+          tx.queryLater('insert into pets values (1, $1)', ['twin']);
+          return Promise.resolve();
+        });
+        await expect(work).rejects.toThrow(/duplicate key/);
+        expect(await names()).toEqual(['Rex', 'Tom']);
+      });
+    });
+
     it('is never sent if the work throws', async () => {
       const work = database.transaction((tx) => {
         renameLater(tx, 'never');

@@ -48,6 +48,8 @@ export interface OpenTransaction {
   afterCommit(work: () => void): void;
 }
 
+const BEGIN = { text: 'BEGIN', values: [], name: 'begin' };
+
 /** Statements that share one answer. More would keep the driver writing while Postgres waits, and the other way round. */
 const GROUP = 100;
 
@@ -62,7 +64,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   /** Nobody has waited for these. */
   #later: Promise<unknown>[] = [];
   #isDue = false;
-  #state: 'new' | 'begun' | 'sent' = 'new';
+  #state: 'new' | 'begun' | 'whole' = 'new';
   /** Why the connection must not be used again, if so. */
   abandoned: Error | undefined;
   #open = true;
@@ -135,7 +137,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /** Commits, for its owner. Resolves with Postgres's answer: after a failed statement COMMIT "succeeds" as `ROLLBACK`. */
   async commit(): Promise<string> {
-    if (this.#state === 'new') return 'COMMIT'; // it has done nothing
+    if (this.#state === 'new' && this.#waiting.length <= GROUP) return this.#commitWhole();
     const done = this.#enqueue('COMMIT', [], 'commit');
     this.#send();
     return (await done).command;
@@ -163,7 +165,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /** Rolls back, for its owner, unless there is nothing to roll back. */
   async rollback(): Promise<void> {
-    if (this.#state === 'sent') await this.#client.query('ROLLBACK');
+    if (this.#state === 'begun') await this.#client.query('ROLLBACK');
   }
 
   /** Called by its owner after COMMIT was confirmed. */
@@ -172,10 +174,6 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   }
 
   #enqueue(text: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {
-    if (this.#state === 'new') {
-      this.#state = 'begun';
-      this.#enqueue('BEGIN', [], 'begin').catch(() => {}); // whatever follows tells it
-    }
     return new Promise((resolve, reject) => {
       const settle: Statement['settle'] = (error, result) => {
         if (!error) return resolve(result!);
@@ -190,6 +188,21 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
     });
   }
 
+  /**
+   * Nothing was sent so far: what Postgres gets between two `Sync`s is one transaction, committed or rolled back at the second.
+   * Rule: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
+   */
+  async #commitWhole(): Promise<string> {
+    this.#state = 'whole';
+    if (this.#waiting.length > 0) {
+      await new Promise<void>((resolve, reject) => {
+        const end = (error?: Error) => (error ? reject(error) : resolve());
+        this.#client.query(new StatementGroup(this.#waiting.splice(0), end));
+      });
+    }
+    return 'COMMIT';
+  }
+
   /** When everybody who is about to start a statement has done so: reactions that overlap, `Promise.all`. */
   #sendSoon(): void {
     if (this.#isDue) return;
@@ -200,7 +213,8 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   #send(): void {
     this.#isDue = false;
     if (this.#waiting.length === 0) return;
-    this.#state = 'sent';
+    if (this.#state === 'new') this.#waiting.unshift({ ...BEGIN, settle: (error) => error && this.doom(error) });
+    this.#state = 'begun';
     while (this.#waiting.length > 0) this.#client.query(new StatementGroup(this.#waiting.splice(0, GROUP)));
   }
 }
