@@ -35,11 +35,11 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     await withDeadline(trial.load.done(), 120 * trial.patience, 'the load to end');
     const rest = await untilAtRest(trial, (scenario.target + restSeconds) * trial.patience);
     trial.over = true;
-    const recovered = Math.round(Number(await trial.recovered) * 10) / 10;
-    result.recoverySeconds = recovered;
+    const { seconds, last } = /** @type {{ seconds: number, last: string }} */ (await trial.recovered);
+    result.recoverySeconds = seconds;
     result.problems.push(...rest.map((reason) => `not at rest: ${reason}`));
-    if (rest.length === 0 && recovered > scenario.target * trial.patience) {
-      result.problems.push(`late: recovered after ${recovered} s, not within ${scenario.target} s`);
+    if (rest.length === 0 && seconds > scenario.target * trial.patience) {
+      result.problems.push(`late: recovered after ${seconds} s, not within ${scenario.target} s; before that, ${last}`);
     }
     if (trial.evidence.length === 0) result.problems.push('no evidence that the fault happened');
     result.problems.push(...(await wrongConnections(trial)));

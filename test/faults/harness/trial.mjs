@@ -37,7 +37,7 @@ export class Trial {
   except = new Exceptions();
   /** The run is being judged; nothing waits any longer. */
   over = false;
-  /** Once the fault has ended: how many seconds it takes until everything recorded before has had its effects. @type {Promise<number> | undefined} */
+  /** Once the fault has ended: how many seconds it takes until everything recorded before has had its effects. @type {ReturnType<typeof recovery> | undefined} */
   recovered;
   /** @type {(() => Promise<void> | void)[]} */
   cleanUps = [];
