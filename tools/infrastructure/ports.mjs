@@ -3,15 +3,23 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import { Failure } from './failure.mjs';
 
-/** @returns {Promise<number>} a port that nobody uses at the moment */
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer().once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = /** @type {net.AddressInfo} */ (server.address());
-      server.close(() => resolve(port));
-    });
-  });
+/**
+ * Not the port that the system would choose (port 0): it is one of those for outgoing connections, of which one may take it
+ * before the server is there. Linux has these from 32768 on, macOS and Windows from 49152 on.
+ */
+const LOWEST_PORT = 20_000;
+const HIGHEST_PORT = 31_999;
+/** What this process has looked at; the server that was given one may not have started yet. @type {Set<number>} */
+const given = new Set();
+
+/** @returns {Promise<number>} a port that nobody uses at the moment, and each time another one */
+export async function freePort() {
+  const first = LOWEST_PORT + Math.floor(Math.random() * (HIGHEST_PORT - LOWEST_PORT + 1));
+  for (let port = first; ; port = port === HIGHEST_PORT ? LOWEST_PORT : port + 1) {
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isFree(port)) return port;
+  }
 }
 
 /**

@@ -2,7 +2,7 @@
 // consumers. Trusts nobody's own account.
 import { checkBooks } from './check-books.mjs';
 import { checkSums } from './check-sums.mjs';
-import { ownerFor, reactionsOf } from './expectations.mjs';
+import { ownerFor } from './expectations.mjs';
 
 /** @typedef {import('./trial.mjs').Trial} Trial */
 /** @typedef {{ id: string, type: string, epoch: string, aggregate: string, subject: string, sequence: number, position: number, page: number, data: { commandId: string, index: number, accountId: string, amount: number } }} Logged */
@@ -125,10 +125,7 @@ function checkSequences(log, findings) {
  * @param {Trial} trial @param {string} name @param {Logged[]} log @param {Effect[]} effects @param {Findings} findings
  */
 function checkEffects(trial, name, log, effects, findings) {
-  const expected = { ...reactionsOf(name) };
-  for (const [type, more] of Object.entries(trial.scenario.reactions?.[name] ?? {})) {
-    expected[type] = [...(expected[type] ?? []), ...more];
-  }
+  const expected = trial.expected(name);
   /** @type {Map<string, number>} */
   const found = new Map();
   /** @type {Map<string, number>} */

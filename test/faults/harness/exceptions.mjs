@@ -20,10 +20,11 @@ export class Exceptions {
   brokenEpochs = new Set();
   /** Events that may have been held back for that reason. @type {Set<string>} */
   contradictory = new Set();
-  /** Types of events that nobody reacts to. @type {string[]} */
-  unheard = [];
-  /** Events that nobody can hear any more. */
-  missing = 0;
+
+  /** Events that no reaction must or can have any more, by id. */
+  get uncounted() {
+    return [...this.skipped, ...this.contradictory, ...this.forgottenEvents.map(({ id }) => id)];
+  }
 
   /** @param {string} commandId */
   isForgotten(commandId) {

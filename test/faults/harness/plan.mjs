@@ -60,10 +60,7 @@ export function planLoad({ seed, events: asked, times = 1, ...options }) {
     plan.push({ id: '', accountId: `a${random.below(accounts)}`, events: [event(random, names), large] });
   }
   random.shuffle(plan);
-  for (const [bytes, count] of Object.entries(padded)) {
-    const plain = plan.filter(({ mode }) => !mode).map(({ events: [first] }) => /** @type {PlannedEvent} */ (first));
-    for (let n = 0; n < count; n++) random.pick(plain.filter((e) => !e.paddingBytes)).paddingBytes = Number(bytes);
-  }
+  for (const [bytes, count] of Object.entries(padded)) padSome(plan, random, Number(bytes), count);
   flagSome(
     plan,
     Array.from({ length: slow }, (_, i) => ((i + 1) * 100) / (slow + 1)),
@@ -91,14 +88,39 @@ function zipfOf(count, random) {
 }
 
 /**
+ * Makes events of different accounts so much larger: one that is set aside holds its stream, and whatever is behind it.
+ * @param {PlannedCommand[]} plan
+ * @param {import('./random.mjs').Random} random
+ * @param {number} bytes
+ * @param {number} count
+ */
+function padSome(plan, random, bytes, count) {
+  /** @type {Set<string>} */
+  const accounts = new Set();
+  for (let n = 0; n < count; n++) {
+    const plain = plan.filter(({ mode, events }) => !mode && !events[0]?.paddingBytes);
+    const others = plain.filter(({ accountId }) => !accounts.has(accountId));
+    const { accountId, events } = random.pick(others.length > 0 ? others : plain);
+    accounts.add(accountId);
+    /** @type {PlannedEvent} */ (events[0]).paddingBytes = bytes;
+  }
+}
+
+/**
+ * Events of different accounts: behind one that fails, another one would not have its turn.
  * @param {PlannedCommand[]} plan
  * @param {number[]} places in percent of the plan
  * @param {string} flag
  */
 function flagSome(plan, places, flag) {
+  /** @type {Set<string>} */
+  const accounts = new Set();
   for (const place of places) {
     const from = Math.floor((plan.length * place) / 100);
-    const command = plan.slice(from).find(({ mode, events }) => !mode && events.every((e) => !e.flag));
-    if (command?.events[0]) command.events[0].flag = flag;
+    const plain = plan.slice(from).filter(({ mode, events }) => !mode && events.every((e) => !e.flag));
+    const command = plain.find(({ accountId }) => !accounts.has(accountId)) ?? plain[0];
+    if (!command?.events[0]) continue;
+    accounts.add(command.accountId);
+    command.events[0].flag = flag;
   }
 }

@@ -2,7 +2,7 @@
 import { appendFileSync, rmSync } from 'node:fs';
 import { check } from './checker.mjs';
 import { stopAndLook, wrongConnections } from './leaks.mjs';
-import { recovery, untilAtRest } from './rest.mjs';
+import { untilAtRest } from './rest.mjs';
 import { Trial } from './trial.mjs';
 
 /** @typedef {import('./types.js').Scenario} Scenario */
@@ -30,23 +30,26 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     if (!scenario.load?.manual) trial.load.start();
     onPhase('under load');
     await withDeadline(scenario.run(trial), LONGEST_SECONDS * trial.patience, 'the scenario to come to its end');
-    if (trial.healedAt === undefined) trial.healed();
-    const recovered = recovery(trial);
+    if (!trial.recovered) trial.healed();
     onPhase('recovers');
     await withDeadline(trial.load.done(), 120 * trial.patience, 'the load to end');
     const rest = await untilAtRest(trial, (scenario.target + restSeconds) * trial.patience);
     trial.over = true;
-    result.recoverySeconds = Math.round((await recovered) * 10) / 10;
-    onPhase('is checked');
-    Object.assign(result, await check(trial));
-    result.problems.unshift(...rest.map((reason) => `not at rest: ${reason}`));
-    if (rest.length === 0 && result.recoverySeconds > scenario.target * trial.patience) {
-      result.problems.push(`late: recovered after ${result.recoverySeconds} s, not within ${scenario.target} s`);
+    const { seconds, last } = /** @type {{ seconds: number, last: string }} */ (await trial.recovered);
+    result.recoverySeconds = seconds;
+    result.problems.push(...rest.map((reason) => `not at rest: ${reason}`));
+    if (rest.length === 0 && seconds > scenario.target * trial.patience) {
+      result.problems.push(`late: recovered after ${seconds} s, not within ${scenario.target} s; before that, ${last}`);
     }
     if (trial.evidence.length === 0) result.problems.push('no evidence that the fault happened');
     result.problems.push(...(await wrongConnections(trial)));
     onPhase('stops');
     result.problems.push(...(await stopAndLook(trial)));
+    onPhase('is checked');
+    // When nothing can happen any more: rest must have been the end of it.
+    const { problems, ...verdict } = await check(trial);
+    Object.assign(result, verdict);
+    result.problems.push(...problems);
   } catch (error) {
     result.problems.push(/** @type {Error} */ (error).name === 'NotProvedError' ? String(error) : stackOf(error));
   }

@@ -1,6 +1,6 @@
 // A file system of a few megabytes, for a table that is to run out of space. Linux and root only.
 import { execFile } from 'node:child_process';
-import { chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, rmSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { run } from '../../../tools/infrastructure/commands.mjs';
@@ -41,10 +41,18 @@ export async function moveToSmallDisk(trial, { name, table, freeBytes }) {
   await trial.servers.asSuperuser(`create tablespace ${tablespace} location '${data}'`);
   await trial.rows(name, `alter table ${table} set tablespace ${tablespace}`);
   const filler = path.join(folder, 'filler');
-  const { stdout } = await must('df', ['--output=avail', '-B1', folder]);
-  const available = Number(stdout.trim().split('\n').at(-1));
-  writeFileSync(filler, Buffer.alloc(Math.max(0, available - freeBytes)));
+  fill(filler, freeBytes);
   return () => rmSync(filler);
+}
+
+/** Reactions write meanwhile, so the disk may be full before the file is as large as it was to be. @param {string} file @param {number} freeBytes */
+function fill(file, freeBytes) {
+  const { bavail, bsize } = statfsSync(path.dirname(file));
+  try {
+    writeFileSync(file, Buffer.alloc(Math.max(0, bavail * bsize - freeBytes)));
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'ENOSPC') throw error;
+  }
 }
 
 /** Those of a run that is interrupted, whose Postgres has ended. */

@@ -6,8 +6,10 @@ import { run } from '../../../tools/infrastructure/commands.mjs';
 import { dataDir, projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { freePort } from '../../../tools/infrastructure/ports.mjs';
 import { Exceptions } from './exceptions.mjs';
+import { reactionsOf } from './expectations.mjs';
 import { Load } from './load.mjs';
 import { planLoad } from './plan.mjs';
+import { recovery } from './rest.mjs';
 import { built } from './servers.mjs';
 import { Service } from './service.mjs';
 import { TrialDatabases } from './trial-databases.mjs';
@@ -35,8 +37,8 @@ export class Trial {
   except = new Exceptions();
   /** The run is being judged; nothing waits any longer. */
   over = false;
-  /** @type {number | undefined} */
-  healedAt;
+  /** Once the fault has ended: how many seconds it takes until everything recorded before has had its effects. @type {ReturnType<typeof recovery> | undefined} */
+  recovered;
   /** @type {(() => Promise<void> | void)[]} */
   cleanUps = [];
   /** What is left to do when the databases are gone. @type {(() => Promise<void> | void)[]} */
@@ -94,6 +96,15 @@ export class Trial {
     return [...new Set(Object.values(this.services).map(({ name }) => name))];
   }
 
+  /** The reactions that each type of event must have in a service. @param {string} name of the service */
+  expected(name) {
+    const expected = { ...reactionsOf(name) };
+    for (const [type, more] of Object.entries(this.scenario.reactions?.[name] ?? {})) {
+      expected[type] = [...(expected[type] ?? []), ...more];
+    }
+    return expected;
+  }
+
   /** Databases, vhost, services: everything that is there before the fault. */
   async setUp() {
     const declared = Object.entries(this.scenario.services ?? { producer: {}, consumer: {} });
@@ -149,7 +160,7 @@ export class Trial {
 
   /** The fault is over: from now on the clock of recovery runs. */
   healed() {
-    this.healedAt = Date.now();
+    this.recovered = recovery(this);
   }
 
   /**
@@ -246,6 +257,7 @@ export class Trial {
   }
 
   async cleanUp() {
+    this.over = true;
     this.load.stop();
     await Promise.all(Object.values(this.services).map((service) => service.stop('SIGKILL').catch(() => {})));
     for (const cleanUp of this.cleanUps) await cleanUp();

@@ -39,7 +39,9 @@ export const clusterScenarios = [
     name: 'cluster-leader-hangs',
     what: 'The broker that leads the queue is suspended (SIGSTOP) for forty seconds.',
     notice: 'Effects stop for up to half a minute, until the other brokers and the services notice.',
-    target: 45,
+    // The relays were seen to wait twice for confirms that did not come, 15 s each; then there is the backlog. Measured on a
+    // busy machine: 34 and 43 s.
+    target: 60,
     seconds: 45,
     cluster: true,
     load: { seconds: 12 },

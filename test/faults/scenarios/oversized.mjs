@@ -26,8 +26,7 @@ export const oversizedScenarios = [
             'producer',
             'select position, error from messaging.unpublishable order by position',
           );
-          const heads = await trial.count('producer', 'select count(*) from messaging.outbox');
-          return rows.length >= 3 && heads >= 0 && rows;
+          return rows.length >= 3 && rows;
         },
         90,
       );

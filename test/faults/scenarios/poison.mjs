@@ -166,7 +166,6 @@ export const poisonScenarios = [
     services: { producer: { env: { FAULTS_VERSION: '2' } }, consumer: {} },
     reactions: { consumer: { 'producer.account.credited.v2': ['Record', 'Audit'] } },
     async run(trial) {
-      trial.except.unheard = ['producer.account.archived.v1'];
       await trial.load.done();
       const waiting = await trial.until('streams wait for the update', () =>
         trial.count('consumer', `select count(*) from messaging.parked_events where state = 'incompatible'`),

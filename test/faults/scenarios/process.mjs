@@ -70,11 +70,12 @@ export const processScenarios = [
     notice: 'Commands are answered as always; effects come when the consumer is back.',
     target: 90,
     seconds: 20,
-    services: { producer: {}, consumer: { manual: true, env: { FAULTS_PAUSE_MS: '5' } } },
+    // What is recorded before its queue is there, only the books would bring.
+    load: { manual: true },
+    services: { producer: {}, consumer: { env: { FAULTS_PAUSE_MS: '5' } } },
     async run(trial) {
-      await trial.consumer.start();
-      await trial.consumer.ready();
       await trial.consumer.stop();
+      trial.load.start();
       await trial.load.done();
       const { unknowns } = trial.load;
       const waiting = await trial.until('the backlog is in the queue', async () => {
