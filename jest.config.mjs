@@ -1,24 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import path from 'node:path';
+import { bundledPackages } from './tools/jest/packages.mjs';
 
 const rootDir = import.meta.dirname;
 
-// Jest on Node < 24.9 cannot require() ES modules, and Nest 12 is ESM-only. So tests run as CommonJS: swc turns our
-// TypeScript and every ESM-only dependency into CommonJS (cached). Production runs as ESM; test/ starts the real build.
-/** @returns {string[]} */
-function esmPackages(dir = path.join(rootDir, 'node_modules')) {
-  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
-    if (entry.name.startsWith('.')) return [];
-    const folder = path.join(dir, entry.name);
-    if (entry.name.startsWith('@')) return esmPackages(folder);
-    const manifest = path.join(folder, 'package.json');
-    if (!existsSync(manifest)) return [];
-    return JSON.parse(readFileSync(manifest, 'utf8')).type === 'module'
-      ? [path.relative(path.join(rootDir, 'node_modules'), folder)]
-      : [];
-  });
-}
+// Jest on Node < 24.9 cannot require() ES modules. So tests run as CommonJS: swc makes it of our TypeScript, and the bundles of
+// the packages are made of it. Production runs as ESM; test/ starts the real build.
+const packages = await bundledPackages();
 
 /** @param {object} parser */
 const swc = (parser) => [
@@ -43,8 +30,8 @@ const base = {
     '\\.ts$': swc({ syntax: 'typescript', decorators: true }),
     '\\.m?js$': swc({ syntax: 'ecmascript' }),
   },
-  transformIgnorePatterns: [`/node_modules/(?!(?:.*/node_modules/)?(?:${esmPackages().join('|')})/)`],
   moduleNameMapper: {
+    ...packages,
     '^@app/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },

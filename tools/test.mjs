@@ -1,6 +1,7 @@
 // `npm test`: sets up for itself, checks and tests everything, stops everything. See --help.
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { buildServices } from '../test/faults/harness/build.mjs';
 import { run } from './infrastructure/commands.mjs';
 import { describe } from './infrastructure/failure.mjs';
 import { startTestInfrastructure, stopTestInfrastructure } from './infrastructure/for-tests.mjs';
@@ -18,6 +19,22 @@ Installs dependencies if they are stale, starts a RabbitMQ and a Postgres for th
 types, builds both services, runs all tests and the short form of the fault suite. Arguments go to Jest, and then the fault
 suite is left out: npm test -- --no-checks round-trip
 `;
+
+/** @typedef {[title: string, work: () => Promise<unknown>]} Check */
+
+/** The longest first. @type {Check[]} */
+const scripts = [
+  ['Lint', () => runScript('lint')],
+  ['Types', () => runScript('typecheck')],
+  ['Format', () => runScript('format:check')],
+];
+/** @type {(service: import('./start/services.mjs').Service) => Check} */
+const buildOf = (service) => [`Build of ${service.name}`, async () => isBuilt(service) || build(service)];
+/** @type {Check} */
+const faultServices = ['Build of the fault suite', buildServices];
+
+/** It is for other runs to measure how fast everything recovers; here it may take longer. */
+const FAULTS = ['--at-once', '2', '--patience', '3'];
 
 const count = { passed: 0, failed: 0, skipped: 0 };
 
@@ -45,24 +62,30 @@ async function test(jestArguments, also) {
   onStop(Rank.server, stopTestInfrastructure);
   const servers = step('RabbitMQ and Postgres', ({ note }) => startTestInfrastructure(note));
   servers.catch(() => {}); // waited for below
-  if (also.checks) {
-    for (const [what, script] of Object.entries({ Format: 'format:check', Lint: 'lint', Types: 'typecheck' })) {
-      await check(what, () => runScript(script));
-    }
-  }
-  for (const service of services.filter(({ entry }) => !entry)) {
-    await check(`Build of ${service.name}`, async () => void (isBuilt(service) || (await build(service))));
-  }
+  await twoAtOnce([
+    ...(also.checks ? scripts : []),
+    ...services.filter(({ entry }) => !entry).map(buildOf),
+    ...(also.faults ? [faultServices] : []),
+  ]);
   await servers;
   await runJest(jestArguments);
   if (also.faults && !isStopping()) await runFaults();
   await finish();
 }
 
+/** Each keeps one processor busy. @param {Check[]} checks */
+async function twoAtOnce(checks) {
+  const turns = checks.values();
+  const inTurn = async () => {
+    for (const [title, work] of turns) await check(title, work);
+  };
+  await Promise.all([inTurn(), inTurn()]);
+}
+
 /**
  * One check, whose failure does not keep the others from being done.
  * @param {string} title
- * @param {() => Promise<void>} work
+ * @param {() => Promise<unknown>} work
  */
 async function check(title, work) {
   try {
@@ -100,17 +123,14 @@ async function runJest(args) {
   if (code !== 0 && count.failed === failedBefore) count.failed += 1;
 }
 
-/**
- * The fault suite has servers of its own, because it breaks them, and runs alone. Here it has more time: how fast everything
- * recovers is measured by the full form, on a machine that does nothing else.
- */
+/** The fault suite has servers of its own, because it breaks them, and runs alone. */
 async function runFaults() {
   await stopTestInfrastructure();
   const results = resultsFile('faults');
   onStop(Rank.support, async () => rmSync(path.dirname(results), { recursive: true, force: true }));
   const script = path.join(projectDir, 'tools/faults.mjs');
   print('\nFault suite, short form:');
-  const faults = await startProcess(process.execPath, [script, '--short', '--patience', '3', '--results', results], {
+  const faults = await startProcess(process.execPath, [script, '--short', ...FAULTS, '--results', results], {
     cwd: projectDir,
     env: process.env,
     onLine: print,

@@ -9,7 +9,7 @@ import { freePort } from '../../tools/infrastructure/ports.mjs';
 import { startPostgres } from '../../tools/infrastructure/postgres.mjs';
 import { Rank, startProcess } from '../../tools/infrastructure/processes.mjs';
 import { startOwnRabbitMq } from '../../tools/infrastructure/rabbitmq.mjs';
-import { entryOf, services } from '../../tools/start/services.mjs';
+import { bundleOf, services } from '../../tools/start/services.mjs';
 
 /** Removed by the next test run, should this one be killed. */
 export const runDir = path.join(dataDir, `test-${process.pid}-scale`);
@@ -78,7 +78,7 @@ export class System {
     const [service] = services.filter((one) => one.name === name);
     const running = await startProcess(
       process.execPath,
-      [path.join(projectDir, entryOf(/** @type {any} */ (service)))],
+      [path.join(projectDir, bundleOf(/** @type {any} */ (service)))],
       {
         cwd: projectDir,
         env: {

@@ -5,42 +5,44 @@ import { stripVTControlCharacters } from 'node:util';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { run } from '../infrastructure/commands.mjs';
-import { entryOf, folderOf } from './services.mjs';
+import { bundleOf, entryOf, folderOf, outputOf } from './services.mjs';
 
-/** @typedef {import('./services.mjs').Service} Service */
+/** @typedef {import('./services.mjs').Buildable} Buildable */
 
 /** @param {string} relative */
 const inProject = (relative) => path.join(projectDir, relative);
 
-/** @param {Service} service */
-const stampOf = ({ name }) => inProject(`dist/apps/${name}/.built-from`);
+const BUNDLER = inProject('tools/start/bundle.mjs');
 
-/** @param {Service} service */
+/** @param {Buildable} service */
+const stampOf = (service) => inProject(`${outputOf(service)}/.built-from`);
+
+/** @param {Buildable} service */
 export const isBuilt = (service) =>
-  existsSync(inProject(entryOf(service))) &&
+  existsSync(inProject(bundleOf(service))) &&
   existsSync(stampOf(service)) &&
   readFileSync(stampOf(service), 'utf8') === hashOfSources(service);
 
-/** @param {Service} service */
+/** @param {Buildable} service */
 export const nestCommand = (service) => [inProject('node_modules/@nestjs/cli/bin/nest.js'), 'build', service.name];
 
-/** @param {Service} service */
+/** @param {Buildable} service */
 export async function build(service) {
   const hash = hashOfSources(service); // before: what is changed meanwhile is built next time
-  const { code, stdout, stderr } = await run(process.execPath, nestCommand(service), {
-    cwd: projectDir,
-    env: process.env,
-  });
-  if (code !== 0)
-    throw new Failure(`${service.name} could not be built:\n${stripVTControlCharacters(`${stdout}${stderr}`).trim()}`);
+  for (const command of [nestCommand(service), [BUNDLER, entryOf(service), bundleOf(service)]]) {
+    const { code, stdout, stderr } = await run(process.execPath, command, { cwd: projectDir, env: process.env });
+    const output = stripVTControlCharacters(`${stdout}${stderr}`).trim();
+    if (code !== 0) throw new Failure(`${service.name} could not be built:\n${output}`);
+  }
   writeFileSync(stampOf(service), hash);
 }
 
-/** @param {Service} service the app's own sources, those of all libraries, and what says how to build them */
+/** @param {Buildable} service the app's own sources, those of all libraries, and what says how to build them */
 function hashOfSources(service) {
   const folder = folderOf(service);
   const configuration = ['package-lock.json', 'tsconfig.json', 'nest-cli.json', `${folder}/tsconfig.app.json`];
-  const files = [...configuration, ...sourcesIn(folder), ...sourcesIn('libs')];
+  const bundling = ['bundle.mjs', 'warm-up.mjs'].map((file) => `tools/start/${file}`);
+  const files = [...configuration, ...bundling, ...sourcesIn(folder), ...sourcesIn('libs')];
   const hash = createHash('sha256');
   for (const file of files)
     hash
@@ -57,9 +59,9 @@ const sourcesIn = (folder) =>
     .map((file) => path.join(folder, file))
     .sort();
 
-/** @param {Service} service what is to be run: a change in it is a reason to restart */
-export function hashOfOutput({ name }) {
-  const folder = inProject(`dist/apps/${name}`);
+/** @param {Buildable} service what is to be run: a change in it is a reason to restart */
+export function hashOfOutput(service) {
+  const folder = inProject(outputOf(service));
   const hash = createHash('sha256');
   for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort()) {
     if (file.endsWith('.js')) hash.update(`${file}\0`).update(readFileSync(path.join(folder, file)));

@@ -1,13 +1,10 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pathToFileURL } from 'node:url';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
-import { entryOf, nameWidth, urlAt } from './services.mjs';
+import { bundleOf, entryOf, nameWidth, urlAt } from './services.mjs';
 import { colour, print } from './steps.mjs';
-
-const WARM_UP = pathToFileURL(path.join(projectDir, 'tools/start/warm-up.mjs')).href;
 
 const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'green']);
 
@@ -16,11 +13,12 @@ const colours = /** @type {const} */ (['cyan', 'magenta', 'yellow', 'blue', 'gre
  * @param {import('./services.mjs').Service} service
  * @param {number} index
  * @param {NodeJS.ProcessEnv} env what is known of its environment before its servers are there
+ * @param {boolean} isWatched it is compiled whenever it changes, but not made one file each time
  */
-export function serviceProcess(service, index, env) {
+export function serviceProcess(service, index, env, isWatched) {
   const { name, prefix } = service;
   const url = urlAt(env.HOST, env[`${prefix}_PORT`]);
-  const program = ['--enable-source-maps', path.join(projectDir, entryOf(service))];
+  const program = ['--enable-source-maps', path.join(projectDir, (isWatched ? entryOf : bundleOf)(service))];
   /** @type {NodeJS.ProcessEnv} */
   let fullEnv = env;
   /** @type {Promise<import('../infrastructure/processes.mjs').Running> | undefined} */
@@ -39,7 +37,8 @@ export function serviceProcess(service, index, env) {
     exited: () => child?.exited,
     /** Lets it load its modules while its servers still start. Resolves when it has. */
     async warmUp() {
-      warming = startProcess(process.execPath, ['--import', WARM_UP, ...program], {
+      if (service.entry || isWatched) return;
+      warming = startProcess(process.execPath, program, {
         ...{ cwd: projectDir, onLine, rank: Rank.service, takesMessage: true },
         env: { ...env, WARM_UP: name },
       });

@@ -13,6 +13,8 @@ import { Failure } from '../infrastructure/failure.mjs';
  * @property {string} [entry] a program that needs no build, instead of apps/<name>
  */
 
+/** @typedef {Pick<Service, 'name' | 'folder' | 'entry'> & { output?: string }} Buildable `output` is where; default: dist/apps/<name> */
+
 /** Started by `WITH=shipping npm start`. @type {readonly Service[]} */
 export const examples = [
   { name: 'shipping', prefix: 'SHIPPING', port: 3003, database: 'shipping', folder: 'examples/shipping' },
@@ -62,11 +64,17 @@ export const acquaintances = (ports) => ({
 /** In front of the lines of each. */
 export const nameWidth = Math.max(...services.map(({ name }) => name.length));
 
-/** @param {Service} service */
+/** @param {Buildable} service */
 export const folderOf = ({ name, folder }) => folder ?? `apps/${name}`;
 
-/** @param {Service} service */
-export const entryOf = (service) => service.entry ?? `dist/apps/${service.name}/${folderOf(service)}/src/main.js`;
+/** @param {Buildable} service */
+export const outputOf = ({ name, output }) => output ?? `dist/apps/${name}`;
+
+/** What `nest build` makes. @param {Buildable} service */
+export const entryOf = (service) => service.entry ?? `${outputOf(service)}/${folderOf(service)}/src/main.js`;
+
+/** The same as one file, which starts faster. @param {Buildable} service */
+export const bundleOf = (service) => service.entry ?? `${outputOf(service)}/bundle/main.js`;
 
 /** The services with a database of their own, and the variable that holds its address. */
 export const databases = services.flatMap(({ prefix, database }) =>

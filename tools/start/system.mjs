@@ -18,7 +18,7 @@ import { watch } from './watch.mjs';
  */
 export async function startSystem(options) {
   const env = environment(options);
-  const running = services.map((service, index) => serviceProcess(service, index, env));
+  const running = services.map((service, index) => serviceProcess(service, index, env, options.watch));
   onStop(Rank.service, () => Promise.all(running.map(({ stop }) => stop())));
   const programs = Promise.all(services.map((service) => makeProgram(service, options.watch)));
   const databases = findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls));
@@ -26,7 +26,7 @@ export async function startSystem(options) {
   const warmUp = async () => {
     await Promise.all([programs, databases]);
     // One after the other: RabbitMQ, which takes longest, needs the other processor.
-    for (const [index, service] of services.entries()) if (isWaiting && !service.entry) await running[index]?.warmUp();
+    for (const service of running) if (isWaiting) await service.warmUp();
   };
   warmUp().catch(() => {}); // whatever it is, the start itself meets it
   const [broker, addresses, watchers] = await Promise.all([

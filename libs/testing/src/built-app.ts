@@ -1,11 +1,12 @@
 import path from 'node:path';
 import { Client } from 'pg';
 import { build, isBuilt } from '../../../tools/start/build.mjs';
-import { entryOf, examples, services } from '../../../tools/start/services.mjs';
+import { bundleOf, examples, services } from '../../../tools/start/services.mjs';
 import { projectDir, variable } from './environment.js';
 
 /**
- * The program that `nest build` makes of an app; builds it if its sources have changed. One test file builds, others wait.
+ * The program that `nest build` makes of an app, as `npm start` runs it; builds it if its sources have changed. One test file
+ * builds, others wait.
  * @returns its path
  */
 export async function builtApp(name: string): Promise<string> {
@@ -21,5 +22,5 @@ export async function builtApp(name: string): Promise<string> {
       await client.end();
     }
   }
-  return path.join(projectDir, entryOf(service));
+  return path.join(projectDir, bundleOf(service));
 }

@@ -79,16 +79,17 @@ function list(options) {
 async function run(options) {
   const selection = chosen(options);
   if (selection.length === 0) throw new Failure('No scenario has such a name.', 'See: npm run test:faults -- --list');
-  const pool = await prepare();
-  const suite = new Suite(pool, options);
+  await prepare();
+  const pools = Array.from({ length: options.atOnce }, (_, index) => new Pool(`pool-${index + 1}`));
+  const suite = new Suite(pools, options);
   const started = Date.now();
   const results = await suite.run(selection);
   if (isStopping()) return;
   const seconds = (Date.now() - started) / 1_000;
   const { leftOut } = suite;
   if (options.results) writeFileSync(options.results, JSON.stringify({ results, leftOut }, null, 2));
-  if (options.report) await writeReport(results, { ...options, leftOut, versions: pool.versions, seconds });
-  await pool.remove();
+  if (options.report) await writeReport(results, { ...options, leftOut, versions: pools[0]?.versions ?? {}, seconds });
+  await Promise.all(pools.map((pool) => pool.remove()));
   summarize(results, options);
 }
 
@@ -113,7 +114,8 @@ function summarize(results, { events, seed }) {
 /** @param {Options} options @param {typeof sabotages} selection */
 async function runWithoutGuards(options, selection) {
   if (selection.length === 0) throw new Failure('No guard has such a name.', 'See: npm run test:sabotage -- --list');
-  const pool = await prepare();
+  await prepare();
+  const pool = new Pool();
   print(`${selection.length} guards, ${options.events} events each, seed ${options.seed}`);
   const failed = await runSabotages(pool, options, selection);
   if (isStopping()) return;
@@ -130,5 +132,4 @@ async function prepare() {
   mkdirSync(runDir, { recursive: true });
   rememberProcessesIn(path.join(runDir, 'running.json'));
   await step('Build of the services', buildServices);
-  return new Pool();
 }

@@ -12,6 +12,7 @@ Starts a RabbitMQ and a Postgres for itself, runs every scenario with real proce
   --seed <text>      repeats a run: the same commands, the same random failures
   --repeat <n>       runs the chosen scenarios n times, each time with another seed
   --patience <n>     everything may take n times longer: for a machine that is slow or busy
+  --at-once <n>      runs n scenarios at the same time, each on servers of its own: sooner done, but recovery takes longer
   --report           writes docs/RELIABILITY.md
   --results <file>   writes the results as JSON
   --help
@@ -38,6 +39,7 @@ export function readOptions(args) {
     short,
     events: wholeNumber('--events', values.events, short ? 2_000 : 5_000),
     patience: wholeNumber('--patience', values.patience, 1),
+    atOnce: wholeNumber('--at-once', values['at-once'], 1),
     repeat: wholeNumber('--repeat', values.repeat, 1),
     seed: values.seed ?? Math.random().toString(36).slice(2, 8),
     report: values.report ?? false,
@@ -59,6 +61,7 @@ function parseOrFail(args) {
         seed: { type: 'string' },
         repeat: { type: 'string' },
         patience: { type: 'string' },
+        'at-once': { type: 'string' },
         report: { type: 'boolean' },
         results: { type: 'string' },
       },

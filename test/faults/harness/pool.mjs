@@ -7,8 +7,14 @@ export class Pool {
   /** @type {Map<string, Servers>} */
   #kept = new Map();
   #started = 0;
+  #name;
   /** @type {Record<string, string> | undefined} */
   #versions;
+
+  /** @param {string} [name] if there are several */
+  constructor(name = 'pool') {
+    this.#name = name;
+  }
 
   /** @param {import('./types.js').Scenario} scenario @returns {Promise<Servers>} */
   async lease({ ownServers, cluster }) {
@@ -18,7 +24,7 @@ export class Pool {
     // A cluster takes much memory and time of the machine, so it is not there while others run.
     if (!cluster) await this.#discard('cluster');
     const start = cluster ? startClusterServers : startServers;
-    const servers = await start(`${ownServers ? 'own' : kind}-${++this.#started}`);
+    const servers = await start(`${this.#name}-${ownServers ? 'own' : kind}-${++this.#started}`);
     if (!ownServers) this.#kept.set(kind, servers);
     this.#versions ??= await readVersions(servers);
     return servers;

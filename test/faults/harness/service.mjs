@@ -4,11 +4,12 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { Rank, startProcess } from '../../../tools/infrastructure/processes.mjs';
+import { PROGRAM } from './build.mjs';
 
 /** @typedef {import('../../../tools/infrastructure/processes.mjs').Running} Running */
 /** @typedef {{ code: number | null, signal: NodeJS.Signals | null, seconds: number }} End */
 
-const ENTRY = path.join(projectDir, 'dist/faults/test/faults/services/src/main.js');
+const ENTRY = path.join(projectDir, PROGRAM);
 const RESTART_AFTER_MS = 300;
 /** More than SHUTDOWN_TIMEOUT_MS: a process that misses it has failed by itself. */
 const GRACE_MS = 15_000;

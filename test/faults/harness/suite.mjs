@@ -1,4 +1,4 @@
-// Runs scenarios one after the other and says how it goes. Whatever happens to one, the others are run.
+// Runs scenarios, one after the other on each pool of servers, and says how it goes. Whatever happens to one, the others are run.
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import { dataDir, projectDir } from '../../../tools/infrastructure/outside.mjs';
@@ -18,11 +18,11 @@ export class Suite {
   leftOut = [];
 
   /**
-   * @param {import('./pool.mjs').Pool} pool
+   * @param {readonly import('./pool.mjs').Pool[]} pools
    * @param {{ seed: string, events: number, repeat: number, patience: number, sabotage?: string }} options
    */
-  constructor(pool, options) {
-    this.pool = pool;
+  constructor(pools, options) {
+    this.pools = pools;
     this.options = options;
     this.estimate = new Estimate(options.events);
   }
@@ -37,19 +37,23 @@ export class Suite {
       })),
     ).flat();
     const left = (/** @type {number} */ from) =>
-      this.estimate.minutes(queue.slice(from).map(({ scenario }) => scenario));
+      Math.ceil(this.estimate.minutes(queue.slice(from).map(({ scenario }) => scenario)) / this.pools.length);
     print(`${queue.length} scenarios × ${events} events, seed ${seed}, about ${left(0)} min`);
     /** @type {Result[]} */
     const results = [];
-    for (const [index, { scenario, seed }] of queue.entries()) {
-      if (isStopping()) break;
-      const label = `${String(index + 1).padStart(String(queue.length).length)}/${queue.length} ${scenario.name}`;
-      results.push(await this.#one(scenario, seed, label, left(index)));
-      // On a terminal the moving line says it all the time.
-      if (!process.stdout.isTTY && index % 5 === 4 && index + 1 < queue.length) {
-        print(`  ${queue.length - index - 1} scenarios left, about ${left(index + 1)} min`);
+    const turns = queue.entries();
+    const runOn = async (/** @type {import('./pool.mjs').Pool} */ pool) => {
+      for (const [index, { scenario, seed }] of turns) {
+        if (isStopping()) return;
+        const label = `${String(index + 1).padStart(String(queue.length).length)}/${queue.length} ${scenario.name}`;
+        results[index] = await this.#one(pool, scenario, seed, label, left(index));
+        // On a terminal the moving line says it all the time.
+        if (!process.stdout.isTTY && index % 5 === 4 && index + 1 < queue.length) {
+          print(`  ${queue.length - index - 1} scenarios left, about ${left(index + 1)} min`);
+        }
       }
-    }
+    };
+    await Promise.all(this.pools.map(runOn));
     return results;
   }
 
@@ -65,15 +69,22 @@ export class Suite {
     });
   }
 
-  /** @param {Scenario} scenario @param {string} seed @param {string} label @param {number} minutes that are left @returns {Promise<Result>} */
-  async #one(scenario, seed, label, minutes) {
+  /**
+   * @param {import('./pool.mjs').Pool} pool
+   * @param {Scenario} scenario
+   * @param {string} seed
+   * @param {string} label
+   * @param {number} minutes that are left
+   * @returns {Promise<Result>}
+   */
+  async #one(pool, scenario, seed, label, minutes) {
     const started = Date.now();
     /** @type {Result & { dir: string }} */
     let result = { ...emptyResult(scenario), dir: path.join(dataDir, 'faults', scenario.name) };
     try {
       await step(label, async ({ progress, result: say }) => {
         const onPhase = (/** @type {string} */ phase) => progress(`${phase} (${minutes} min left)`);
-        result = await this.#withServers(scenario, seed, onPhase).catch((error) => ({
+        result = await this.#withServers(pool, scenario, seed, onPhase).catch((error) => ({
           ...result,
           problems: [`it could not be run: ${error instanceof Error ? error.stack : error}`],
         }));
@@ -89,14 +100,14 @@ export class Suite {
     return result;
   }
 
-  /** @param {Scenario} scenario @param {string} seed @param {(phase: string) => void} onPhase */
-  async #withServers(scenario, seed, onPhase) {
+  /** @param {import('./pool.mjs').Pool} pool @param {Scenario} scenario @param {string} seed @param {(phase: string) => void} onPhase */
+  async #withServers(pool, scenario, seed, onPhase) {
     onPhase('gets its servers');
-    const servers = await this.pool.lease(scenario);
+    const servers = await pool.lease(scenario);
     rmSync(path.join(dataDir, 'faults', scenario.name), { recursive: true, force: true });
     const { events, sabotage, patience } = this.options;
     const result = await runScenario(scenario, { servers, seed, events, sabotage, patience, onPhase });
-    await this.pool.giveBack(servers, result.ok);
+    await pool.giveBack(servers, result.ok);
     return result;
   }
 
