@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { projectDir } from '../../tools/infrastructure/outside.mjs';
 import { freePort } from '../../tools/infrastructure/ports.mjs';
 import { Rank, startProcess } from '../../tools/infrastructure/processes.mjs';
+import { PROGRAM } from './build.mjs';
 import { runDir } from './servers.mjs';
 
-const ENTRY = path.join(projectDir, 'dist/bench/bench/services/src/main.js');
+const ENTRY = path.join(projectDir, PROGRAM);
 const READY_MS = 120_000;
 
 /** @typedef {{ applied: number, first: number, firstAt: number, lastAt: number, rss: number }} Progress */
