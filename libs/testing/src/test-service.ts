@@ -1,5 +1,5 @@
 // A real service inside of the test: HTTP on a free port, a database and a vhost of its own, and nothing replaced.
-import { migrate } from '@app/database';
+import { isSerializationFailure, migrate } from '@app/database';
 import { createHttpApp, listenToEvents, loadConfig, migrationsOf, type ServiceDefaults } from '@app/service';
 import type { DynamicModule, Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
@@ -32,6 +32,8 @@ export interface TestService extends Omit<Courier, 'close'> {
   readonly database: Pool;
   readonly vhost: TestVhost;
   rows<Row extends QueryResultRow>(sql: string, ...values: unknown[]): Promise<Row[]>;
+  /** Empties these tables of the service, and its log. */
+  forget(...tables: string[]): Promise<void>;
   /** What the service has recorded, in the order of its log. */
   sentBy(): Promise<{ type: string; subject: string; sequence: number; data: Record<string, unknown> }[]>;
   ready(): Promise<TestResponse>;
@@ -84,6 +86,7 @@ export async function startTestService(
     ...courier,
     rows: async <Row extends QueryResultRow>(sql: string, ...values: unknown[]) =>
       (await pool.query<Row>(sql, values)).rows,
+    forget: (...tables) => truncate(pool, tables),
     sentBy: () => recorded(pool),
     ready,
     stop,
@@ -126,6 +129,19 @@ async function boot(
   await listenToEvents(app);
   await app.listen(config.port, config.host);
   return app;
+}
+
+/** Whoever is at work locks the tables in another order, and Postgres may choose this one to give way. */
+async function truncate(pool: Pool, tables: readonly string[]): Promise<void> {
+  const all = [...tables, 'messaging.outbox', 'messaging.events', 'messaging.streams'];
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await pool.query(`truncate ${all.join(', ')}`);
+      return;
+    } catch (error) {
+      if (attempt === 5 || !isSerializationFailure(error)) throw error;
+    }
+  }
 }
 
 async function recorded(pool: Pool) {

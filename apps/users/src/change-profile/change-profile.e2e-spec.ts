@@ -7,7 +7,7 @@ describe('PATCH /users/:id', () => {
   beforeAll(async () => (users = await startTestService(UsersModule, 'users')));
   afterAll(() => users?.stop());
   beforeEach(async () => {
-    await users.database.query('truncate users, notifications, messaging.events, messaging.outbox, messaging.streams');
+    await users.forget('users', 'notifications');
     id = await register('Alice', 'alice@example.com');
   });
 

@@ -8,7 +8,7 @@ describe('POST /users/:id/deactivate', () => {
   beforeAll(async () => (users = await startTestService(UsersModule, 'users')));
   afterAll(() => users?.stop());
   beforeEach(async () => {
-    await users.database.query('truncate users, notifications, messaging.events, messaging.outbox, messaging.streams');
+    await users.forget('users', 'notifications');
     const { body } = await users.http('POST', '/users', { name: 'Alice', email: 'alice@example.com' });
     id = (body as { id: string }).id;
   });

@@ -10,7 +10,7 @@ describe('GET /users', () => {
   let users: TestService;
   beforeAll(async () => (users = await startTestService(UsersModule, 'users')));
   afterAll(() => users?.stop());
-  beforeEach(() => users.database.query('truncate users, notifications'));
+  beforeEach(() => users.forget('users', 'notifications'));
 
   const register = async (name: string) => {
     const { body } = await users.http('POST', '/users', { name, email: `${name}@Example.com` });

@@ -10,11 +10,7 @@ describe('POST /users', () => {
   let users: TestService;
   beforeAll(async () => (users = await startTestService(UsersModule, 'users')));
   afterAll(() => users?.stop());
-  beforeEach(() =>
-    users.database.query(
-      'truncate users, notifications, messaging.events, messaging.outbox, messaging.streams, http.idempotency_keys',
-    ),
-  );
+  beforeEach(() => users.forget('users', 'notifications', 'http.idempotency_keys'));
 
   const register = async (body: unknown, headers?: Record<string, string>) =>
     (await users.http('POST', '/users', body, headers)) as Answer & { headers: Headers };
