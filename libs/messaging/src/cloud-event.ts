@@ -192,30 +192,30 @@ function readEvent(value: unknown, isLogged: (source: string) => boolean, isOdd:
 /** @returns `isOdd`: a cheap look at the text says that its keys have to be looked at one by one */
 function parse(content: Buffer): { body: unknown; isOdd: boolean } {
   if (!isUtf8(content)) throw new UnreadableMessageError('not valid UTF-8');
-  // Of the whole message: a value that is nested too deep cannot even be written again.
-  if (depthOf(content) > MAX_DEPTH) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
   const text = content.toString('utf8');
+  const body = parseJson(text);
+  // Of the whole message: a value that is nested too deep cannot even be written again.
+  if (isDeeper(body, MAX_DEPTH)) throw new UnreadableMessageError(`nested deeper than ${MAX_DEPTH} levels`);
+  return { body, isOdd: /__proto__|constructor|\\u/.test(text) };
+}
+
+function parseJson(text: string): unknown {
   try {
-    return { body: JSON.parse(text), isOdd: /__proto__|constructor|\\u/.test(text) };
+    return JSON.parse(text);
   } catch (error) {
     throw new UnreadableMessageError(`not valid JSON: ${(error as Error).message}`);
   }
 }
 
-/** How deep the brackets of a JSON text nest. */
-function depthOf(json: Buffer): number {
-  let depth = 0;
-  let deepest = 0;
-  let inText = false;
-  for (let i = 0; i < json.length; i++) {
-    const byte = json[i];
-    if (byte === 0x22) inText = !inText;
-    else if (inText)
-      i += byte === 0x5c ? 1 : 0; // an escaped quote does not end the text
-    else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth);
-    else if (byte === 0x5d || byte === 0x7d) depth--;
+/** Whether arrays and objects nest more than so many levels. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (levels === 0) return true;
+  for (const key in value) {
+    const child = (value as Record<string, unknown>)[key];
+    if (typeof child === 'object' && isDeeper(child, levels - 1)) return true;
   }
-  return deepest;
+  return false;
 }
 
 /** Why a payload is not handed on, if so: nested too deep, or a key that could change an object's prototype. */

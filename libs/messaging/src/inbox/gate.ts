@@ -27,21 +27,29 @@ export class ForkError extends Error {
   }
 }
 
-interface Stream {
-  source: string;
-  epoch: string;
-  aggregate: string;
-  subject: string;
+/** A stream of the batch; nothing is known of it at first. */
+class Stream {
+  readonly source: string;
+  readonly epoch: string;
+  readonly aggregate: string;
+  readonly subject: string;
   /** In the database; 0: no row. */
-  was: number;
+  was = 0;
   /** Where its row lies. */
-  at: string;
-  last: number;
-  lastEventId: string;
+  at = '';
+  last = 0;
+  lastEventId = '';
   /** Held by somebody else, or by a failed predecessor in this batch: successors are parked. */
-  held: boolean;
+  held = false;
   /** Not locked by somebody else. */
-  mine: boolean;
+  mine = true;
+
+  constructor({ source, epoch, aggregate, subject }: LoggedEvent) {
+    this.source = source;
+    this.epoch = epoch;
+    this.aggregate = aggregate;
+    this.subject = subject;
+  }
 }
 
 /** Where an event stands: apply it, drop it, or park it until its predecessors are through. */
@@ -112,7 +120,7 @@ export class Gate {
     const known: Stream[] = [];
     for (const event of events) {
       if (byKey.has(event.stream)) continue;
-      const stream = unseen(event);
+      const stream = new Stream(event);
       byKey.set(event.stream, stream);
       if (trust !== 'firsts' || event.sequence > 1) known.push(stream);
     }
@@ -222,11 +230,6 @@ const moves = (streams: readonly Stream[]) => [
   arrayOf(streams.map(({ last }) => last)),
   arrayOf(streams.map(({ lastEventId }) => lastEventId)),
 ];
-
-const unseen = ({ source, epoch, aggregate, subject }: LoggedEvent): Stream => ({
-  ...{ source, epoch, aggregate, subject },
-  ...{ was: 0, at: '', last: 0, lastEventId: '', held: false, mine: true },
-});
 
 function take(streams: readonly Stream[], rows: readonly GateRow[], held: boolean): void {
   for (const row of rows) {
