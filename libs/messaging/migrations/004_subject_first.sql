@@ -1,6 +1,6 @@
 -- Keys begin with what tells streams apart. All streams of a service share epoch and aggregate, so with these in front every
--- comparison on the way through the index looked at two to four equal columns first: 14.5 µs per new stream of the gate, 8.3 now,
--- and 30–40 % less for a recorded event.
+-- comparison on the way through the index looked at two to four equal columns first: 14.5 µs per new stream of the gate, 8.3 now;
+-- Postgres alone writes all rows of an event in 31 µs instead of 48.
 -- Builds the three indexes anew: 7 s where each table has a million rows; the service starts afterwards.
 alter table messaging.streams
   drop constraint streams_pkey,
