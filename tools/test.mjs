@@ -137,12 +137,14 @@ async function runFaults() {
     rank: Rank.service,
     graceMs: () => 45_000, // it has services and servers of its own to stop
   });
-  await faults.exited;
+  const { code } = await faults.exited;
   if (isStopping()) return;
   const said = existsSync(results)
     ? JSON.parse(readFileSync(results, 'utf8'))
     : { results: [{ ok: false }], leftOut: [] };
   for (const { ok } of said.results) count[ok ? 'passed' : 'failed'] += 1;
+  // It writes as it goes, so one that broke off has left what had passed.
+  if (code !== 0 && said.results.every((/** @type {{ ok: boolean }} */ { ok }) => ok)) count.failed += 1;
   count.skipped += said.leftOut.length;
 }
 

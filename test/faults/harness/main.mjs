@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { Failure, describe } from '../../../tools/infrastructure/failure.mjs';
 import { removeWhatKilledRunsLeft } from '../../../tools/infrastructure/for-tests.mjs';
@@ -12,6 +12,7 @@ import { help, readOptions, sabotageHelp } from './options.mjs';
 import { Pool } from './pool.mjs';
 import { writeReport } from './report.mjs';
 import { runSabotages } from './sabotage.mjs';
+import { RunRecord } from './run-record.mjs';
 import { runDir } from './servers.mjs';
 import { unmountSmallDisks } from './small-disk.mjs';
 import { Suite } from './suite.mjs';
@@ -79,21 +80,22 @@ function list(options) {
 async function run(options) {
   const selection = chosen(options);
   if (selection.length === 0) throw new Failure('No scenario has such a name.', 'See: npm run test:faults -- --list');
+  const record = options.resume ? RunRecord.resume(options.resume) : RunRecord.begin(options, options.results);
+  const { settings } = record;
   await prepare();
-  const pools = Array.from({ length: options.atOnce }, (_, index) => new Pool(`pool-${index + 1}`));
-  const suite = new Suite(pools, options);
-  const started = Date.now();
-  const results = await suite.run(selection);
+  const pools = Array.from({ length: settings.atOnce }, (_, index) => new Pool(`pool-${index + 1}`));
+  const versions = () => pools.find((pool) => pool.versions)?.versions ?? record.stored.versions;
+  const suite = new Suite(pools, { ...options, ...settings, onResult: (result) => record.add(result, versions()) });
+  await suite.run(record.open(selection));
   if (isStopping()) return;
-  const seconds = (Date.now() - started) / 1_000;
-  const { leftOut } = suite;
-  if (options.results) writeFileSync(options.results, JSON.stringify({ results, leftOut }, null, 2));
-  if (options.report) await writeReport(results, { ...options, leftOut, versions: pools[0]?.versions ?? {}, seconds });
+  record.stored.leftOut = suite.leftOut;
+  record.save();
+  if (options.report) await writeReport(record.stored);
   await Promise.all(pools.map((pool) => pool.remove()));
-  summarize(results, options);
+  summarize(record.results, settings);
 }
 
-/** @param {readonly import('./types.js').Result[]} results @param {Options} options */
+/** @param {readonly import('./types.js').Result[]} results @param {import('./run-record.mjs').Settings} settings */
 function summarize(results, { events, seed }) {
   const failed = results.filter(({ ok }) => !ok);
   const total = results.reduce((sum, result) => sum + result.events, 0);

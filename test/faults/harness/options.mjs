@@ -14,7 +14,8 @@ Starts a RabbitMQ and a Postgres for itself, runs every scenario with real proce
   --patience <n>     everything may take n times longer: for a machine that is slow or busy
   --at-once <n>      runs n scenarios at the same time, each on servers of its own: sooner done, but recovery takes longer
   --report           writes docs/RELIABILITY.md
-  --results <file>   writes the results as JSON
+  --results <file>   writes the results as JSON, after every scenario
+  --resume <file>    goes on with a run that wrote this file: with its settings, what is missing and what failed
   --help
 
 Exits with 0 if everything held. What failed keeps its logs in .data/faults/<scenario>/.
@@ -32,6 +33,9 @@ Exits with 0 if every missing guard was noticed.
 export function readOptions(args) {
   const { values } = parseOrFail(args);
   const short = values.short ?? false;
+  for (const name of /** @type {const} */ (['results', 'seed', 'events', 'patience', 'at-once', 'repeat'])) {
+    if (values.resume && values[name]) throw new Failure(`--resume and --${name} exclude each other.`, help);
+  }
   return {
     help: values.help ?? false,
     list: values.list ?? false,
@@ -44,6 +48,7 @@ export function readOptions(args) {
     seed: values.seed ?? Math.random().toString(36).slice(2, 8),
     report: values.report ?? false,
     results: values.results,
+    resume: values.resume,
   };
 }
 
@@ -64,6 +69,7 @@ function parseOrFail(args) {
         'at-once': { type: 'string' },
         report: { type: 'boolean' },
         results: { type: 'string' },
+        resume: { type: 'string' },
       },
     });
   } catch (error) {

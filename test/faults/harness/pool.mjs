@@ -44,9 +44,9 @@ export class Pool {
     await servers?.remove();
   }
 
-  /** Of the servers and of Node.js; empty before the first lease. */
+  /** Of the servers and of Node.js; undefined before the first lease. */
   get versions() {
-    return this.#versions ?? {};
+    return this.#versions;
   }
 
   async remove() {

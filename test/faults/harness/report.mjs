@@ -1,4 +1,4 @@
-// Writes docs/RELIABILITY.md from what was measured in this run, and from nothing else.
+// Writes docs/RELIABILITY.md from what was measured, and from nothing else.
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
@@ -7,42 +7,47 @@ import { projectDir } from '../../../tools/infrastructure/outside.mjs';
 import { scenarios } from '../scenarios/index.mjs';
 
 /** @typedef {import('./types.js').Result} Result */
+/** @typedef {import('./run-record.mjs').Stored} Stored */
 
 const FILE = path.join(projectDir, 'docs', 'RELIABILITY.md');
 
-/**
- * @typedef {object} Run
- * @property {string} seed
- * @property {number} events per scenario
- * @property {number} patience
- * @property {Record<string, string>} versions
- * @property {number} seconds
- * @property {readonly { scenario: string, reason: string }[]} leftOut
- */
-
-/** @param {readonly Result[]} results @param {Run} run */
-export async function writeReport(results, run) {
-  const text = `${[header(results, run), table(results), details(results)].join('\n\n')}\n`;
+/** @param {Stored} stored */
+export async function writeReport(stored) {
+  const order = scenarios.map(({ name }) => name);
+  const results = stored.results.toSorted((a, b) => order.indexOf(a.scenario) - order.indexOf(b.scenario));
+  const text = `${[header(results, stored), table(results), details(results)].join('\n\n')}\n`;
   writeFileSync(FILE, await format(text, { ...(await resolveConfig(FILE)), parser: 'markdown' }));
 }
 
-/** @param {readonly Result[]} results @param {Run} run */
-function header(results, { seed, events, patience, versions, seconds, leftOut }) {
+/** @param {readonly Result[]} results @param {Stored} stored */
+function header(results, { settings: { seed, events, patience, atOnce }, versions, runs, repeated, leftOut }) {
   const total = (/** @type {'events' | 'effects' | 'lost' | 'duplicated' | 'outOfOrder' | 'unexpected'} */ field) =>
     results.reduce((sum, result) => sum + result[field], 0);
   const failed = results.filter(({ ok }) => !ok);
-  const fewest = Math.min(...results.map((result) => result.events));
+  const counts = results.map((result) => result.events);
   const software = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
-  const slower = patience > 1 ? ` Time-outs and targets were multiplied by ${patience} (\`--patience\`).` : '';
-  const missing = leftOut.map(({ scenario, reason }) => `\n- Not run: \`${scenario}\`, which ${reason}.`).join('');
+  const minutes = Math.round(runs.reduce((sum, { seconds }) => sum + seconds, 0) / 60);
+  const notes = [
+    ...(patience > 1 ? [`Time-outs and targets were multiplied by ${patience} (\`--patience\`).`] : []),
+    ...(atOnce > 1 ? [`${atOnce} scenarios ran at the same time (\`--at-once\`).`] : []),
+  ];
+  const exceptions = [
+    ...(runs.length > 1
+      ? [
+          `In ${runs.length} runs (\`--resume\`): ${runs.map(({ began, scenarios }) => `${scenarios} on ${began}`).join(', ')}.`,
+        ]
+      : []),
+    ...repeated.map(({ scenario, problem }) => `Run again, because it had failed: \`${scenario}\` (${problem}).`),
+    ...leftOut.map(({ scenario, reason }) => `Not run: \`${scenario}\`, which ${reason}.`),
+  ].map((line) => `\n- ${line}`);
   return `# Reliability, measured
 
-Written by \`npm run test:faults -- --report\` on ${new Date().toISOString().slice(0, 10)}; do not edit. Every figure here was measured in that run.
+Written by \`npm run test:faults -- --report\` on ${new Date().toISOString().slice(0, 10)}; do not edit. Every figure here was measured.
 
-- **${results.length} of ${scenarios.length} scenarios**, ${failed.length === 0 ? 'all of them passed' : `${failed.length} of them FAILED`}; load for at least ${number(events)} events each, between ${number(fewest)} and ${number(Math.max(...results.map((result) => result.events)))} recorded, ${number(total('events'))} in all, with ${number(total('effects'))} effects; ${Math.round(seconds / 60)} minutes.
+- **${results.length} of ${scenarios.length} scenarios**, ${failed.length === 0 ? 'all of them passed' : `${failed.length} of them FAILED`}; load for at least ${number(events)} events each, between ${number(Math.min(...counts))} and ${number(Math.max(...counts))} recorded, ${number(total('events'))} in all, with ${number(total('effects'))} effects; ${minutes} minutes.
 - **Lost ${total('lost')}, duplicated ${total('duplicated')}, out of order ${total('outOfOrder')}, unexpected ${total('unexpected')}.**
-- ${software.join(', ')}; ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB.${slower}
-- Seed \`${seed}\`. The same again: \`npm run test:faults -- --events ${events} --seed ${seed}\`; one scenario: \`--only <name>\`.${missing}
+- ${[`${software.join(', ')}; ${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GB.`, ...notes].join(' ')}
+- Seed \`${seed}\`. The same again: \`npm run test:faults -- --events ${events} --seed ${seed}\`; one scenario: \`--only <name>\`.${exceptions.join('')}
 
 In every scenario real processes, a real RabbitMQ and a real Postgres work under load: commands over HTTP, several types of events, half of
 them on a few hot streams, reactions that fail at random, are slow, share rows or record events themselves. A checker outside of them compares

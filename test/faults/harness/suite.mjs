@@ -19,7 +19,7 @@ export class Suite {
 
   /**
    * @param {readonly import('./pool.mjs').Pool[]} pools
-   * @param {{ seed: string, events: number, repeat: number, patience: number, sabotage?: string }} options
+   * @param {{ seed: string, events: number, repeat: number, patience: number, sabotage?: string, onResult: (result: Result) => void }} options
    */
   constructor(pools, options) {
     this.pools = pools;
@@ -27,7 +27,7 @@ export class Suite {
     this.estimate = new Estimate(options.events);
   }
 
-  /** @param {readonly Scenario[]} selection @returns {Promise<Result[]>} */
+  /** @param {readonly Scenario[]} selection */
   async run(selection) {
     const { seed, events, repeat } = this.options;
     const queue = Array.from({ length: repeat }, (_, round) =>
@@ -39,14 +39,14 @@ export class Suite {
     const left = (/** @type {number} */ from) =>
       Math.ceil(this.estimate.minutes(queue.slice(from).map(({ scenario }) => scenario)) / this.pools.length);
     print(`${queue.length} scenarios × ${events} events, seed ${seed}, about ${left(0)} min`);
-    /** @type {Result[]} */
-    const results = [];
     const turns = queue.entries();
     const runOn = async (/** @type {import('./pool.mjs').Pool} */ pool) => {
       for (const [index, { scenario, seed }] of turns) {
         if (isStopping()) return;
         const label = `${String(index + 1).padStart(String(queue.length).length)}/${queue.length} ${scenario.name}`;
-        results[index] = await this.#one(pool, scenario, seed, label, left(index));
+        const result = await this.#one(pool, scenario, seed, label, left(index));
+        if (isStopping()) return;
+        this.options.onResult(result);
         // On a terminal the moving line says it all the time.
         if (!process.stdout.isTTY && index % 5 === 4 && index + 1 < queue.length) {
           print(`  ${queue.length - index - 1} scenarios left, about ${left(index + 1)} min`);
@@ -54,7 +54,6 @@ export class Suite {
       }
     };
     await Promise.all(this.pools.map(runOn));
-    return results;
   }
 
   /** @param {readonly Scenario[]} selection @param {boolean} note what is left out */
