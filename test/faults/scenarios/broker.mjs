@@ -59,9 +59,11 @@ export const brokerScenarios = [
   {
     name: 'broker-absent-at-start',
     what: 'Both services start while there is no broker; it comes after fifteen seconds.',
-    notice: 'Commands are answered from the start; the services say that they are degraded, and effects wait.',
+    notice:
+      'Commands are answered from the start; the services say that they are degraded, and effects wait. What is published before the consumer has declared its queue reaches it by the books.',
     target: 45,
     seconds: 30,
+    books: 1_000,
     ownServers: true,
     load: { manual: true },
     services: { producer: { manual: true }, consumer: { manual: true } },
