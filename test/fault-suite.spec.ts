@@ -19,6 +19,18 @@ it('the README says how many scenarios there are', () => {
   expect(readFileSync(path.join(root, 'README.md'), 'utf8')).toContain(` in ${scenarios.length} ways`);
 });
 
+it('the README repeats what the last full run has measured', () => {
+  const report = readFileSync(path.join(root, 'docs/RELIABILITY.md'), 'utf8');
+  const [, scenarios, events, effects] =
+    /\*\*(\d+ of \d+) scenarios\*\*.* recorded, ([\d ]+) in all, with ([\d ]+) effects/.exec(report) ?? [];
+  const [, found] = /\*\*(Lost .*)\.\*\*/.exec(report) ?? [];
+  const readme = readFileSync(path.join(root, 'README.md'), 'utf8').replace(/\s+/g, ' ');
+  expect(readme).toContain(
+    `${scenarios} scenarios passed; ${events} events with ${effects} effects: ${found?.toLowerCase()}`,
+  );
+  expect(report).not.toMatch(/failed\*\*/i);
+});
+
 it('every scenario has a name of its own, and says what happens and what a user notices', () => {
   expect(new Set(scenarios.map(({ name }) => name)).size).toBe(scenarios.length);
   for (const { name, what, notice } of scenarios) {
