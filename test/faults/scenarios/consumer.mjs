@@ -105,7 +105,8 @@ export const consumerScenarios = [
         () =>
           trial.count(
             'consumer',
-            `select (select count(*) from messaging.parked_events) = 0 and count(*) = ${new Set(copies).size} from effects where reaction = 'Record'`,
+            `select (select count(*) from messaging.parked_events) = 0 and count(distinct event_id) = ${new Set(copies).size}
+             from effects where reaction = 'Record'`,
           ),
         60,
       );
