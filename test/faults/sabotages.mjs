@@ -7,7 +7,7 @@ export const sabotages = [
     guard: 'no-gate',
     what: 'Every delivery is applied, whether it was applied before or not.',
     scenario: 'events-shuffled-and-repeated',
-    shows: /^duplicated: /,
+    shows: /^duplicated: |until duplicates come/, // none is dropped
   },
   {
     guard: 'no-sequence-check',
@@ -66,7 +66,7 @@ export const sabotages = [
   {
     guard: 'no-look-for-successors',
     what: 'Nobody looks for parked events whose predecessor is through (here workers find them by state, not under the lock).',
-    scenario: 'nothing-happens',
+    scenario: 'reactions-record-and-fail',
     shows: /^not at rest: consumer: \d+ parked/,
   },
   {
@@ -85,7 +85,7 @@ export const sabotages = [
     guard: 'cursor-relay',
     what: 'The relay reads on from the last position and never looks back.',
     scenario: 'late-commits',
-    shows: /^not at rest: producer: \d+ in the outbox/,
+    shows: /^not at rest: \w+: \d+ in the outbox/,
   },
   {
     guard: 'two-relays',

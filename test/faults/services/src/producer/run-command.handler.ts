@@ -53,6 +53,8 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
         const event = new Contract({ accountId, commandId: id, index, amount, flag, padding });
         await this.outbox.add(tx, event).catch(refuse);
       }
+      // Else what was recorded would go with COMMIT: never late, and never rolled back.
+      if (pauseMs !== undefined || mode === 'roll-back') await tx.flush();
       if (pauseMs !== undefined) await sleep(pauseMs);
       if (mode === 'roll-back') throw new ConflictProblem('rolled back as asked');
       if (mode === 'swallow' && !swallowed.has(id)) {
