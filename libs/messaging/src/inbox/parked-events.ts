@@ -1,5 +1,6 @@
 // Events that cannot be applied now, kept in the service's own database: nothing waits in the broker, and nothing is
 // lost if its queue is deleted. Written in the transaction of the batch that met them.
+import { sabotaged } from '@app/context';
 import type { OpenTransaction } from '@app/database';
 import { parseEventType } from '@app/contracts';
 import { storable, type Envelope, type LoggedEvent } from '../cloud-event.js';
@@ -99,7 +100,7 @@ export async function unpark(
   ];
   await Promise.all([
     passed.length > 0 && tx.query(UNPARK, streams),
-    passed.length > 0 && tx.query(WAKE, streams),
+    passed.length > 0 && !sabotaged('no-look-for-successors') && tx.query(WAKE, streams),
     foreign.length > 0 && tx.query('delete from messaging.parked_events where id = any($1::bigint[])', [foreign]),
   ]);
 }
