@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { currentContext, runInContext, sabotaged } from '@app/context';
 import { Kysely, PostgresDialect } from 'kysely';
-import type { Pool, PoolClient, PoolConfig } from 'pg';
+import type { Pool, PoolConfig } from 'pg';
 import { isAftermath, isDatabaseUnavailable, isSerializationFailure } from './errors.js';
+import { GroupCommit } from './group-commit.js';
 import { closePool, openPool } from './pool.js';
 import { Transaction } from './transaction.js';
 
@@ -25,6 +26,8 @@ export class RolledBackError extends Error {
   override readonly name = 'RolledBackError';
 }
 
+/** Deadlocks would take a second, by the default of Postgres. */
+const LOCK_TIMEOUT_OF_GROUPS_MS = 20;
 /** Attempts at a transaction that met a deadlock or a serialization failure. */
 const ATTEMPTS = 3;
 
@@ -52,9 +55,15 @@ export class Database<Schema = unknown> {
   /** For reads outside of a transaction; every statement commits by itself. */
   readonly read: Kysely<Schema>;
   readonly #pool: Pool;
+  /** One connection more, of the groups. */
+  readonly #lane: Pool;
+  readonly #groups: GroupCommit;
 
   constructor(readonly options: DatabaseOptions) {
-    this.#pool = openPool({ ...connectionSettings(options), max: options.poolSize ?? 16, pipeline: true });
+    const settings = { ...connectionSettings(options), pipeline: true };
+    this.#pool = openPool({ ...settings, max: options.poolSize ?? 16 });
+    this.#lane = openPool({ ...settings, max: 1, lock_timeout: LOCK_TIMEOUT_OF_GROUPS_MS });
+    this.#groups = new GroupCommit(this.#lane, this.#pool);
     this.read = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.#pool }) });
   }
 
@@ -92,8 +101,8 @@ export class Database<Schema = unknown> {
   }
 
   /** Ends its connections; what is still in use then is cut off and rolled back. */
-  close(): Promise<void> {
-    return closePool(this.#pool);
+  async close(): Promise<void> {
+    await Promise.all([closePool(this.#pool), closePool(this.#lane)]);
   }
 
   async #join<Result>(tx: Transaction<Schema>, work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
@@ -107,27 +116,22 @@ export class Database<Schema = unknown> {
     }
   }
 
-  async #attempt<Result>(work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
-    const client = await this.#pool.connect();
-    return runTransaction(client, new Transaction<Schema>(client, true), work);
+  #attempt<Result>(work: (tx: Transaction<Schema>) => Promise<Result>): Promise<Result> {
+    return runTransaction(new Transaction<Schema>(this.#pool, true, this.#groups), work);
   }
 }
 
 /**
- * BEGIN, `work`, COMMIT on `client`, which is released in any case – and destroyed if its state is unknown.
+ * BEGIN, `work`, COMMIT. The connection is released in any case – and destroyed if its state is unknown.
  *
  * @throws whatever made it roll back; {@link RolledBackError} if Postgres rolled back silently.
  */
 export async function runTransaction<Schema, Result>(
-  client: PoolClient,
   tx: Transaction<Schema>,
   work: (tx: Transaction<Schema>) => Promise<Result>,
 ): Promise<Result> {
   const context = { ...(currentContext() ?? { correlationId: '' }), transaction: tx };
   let broken: Error | undefined;
-  // A connection that dies between two statements says so by an event; without a listener that would end the process.
-  const onError = (error: Error) => (broken = error);
-  client.on('error', onError);
   try {
     const result = await runInContext(context, () => work(tx));
     tx.close();
@@ -140,11 +144,10 @@ export async function runTransaction<Schema, Result>(
   } catch (error) {
     tx.close();
     const culprit = isAftermath(error) && tx.failure ? tx.failure.cause : error;
-    broken = (await rollBack(tx, culprit)) ?? broken;
+    broken = await rollBack(tx, culprit);
     throw culprit;
   } finally {
-    client.off('error', onError);
-    client.release(broken);
+    tx.release(broken);
   }
 }
 

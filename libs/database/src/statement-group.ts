@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream';
 import { DatabaseError, Query, type QueryResult } from 'pg';
 // @ts-expect-error it has no types
 import pgUtils from 'pg/lib/utils.js';
+// @ts-expect-error it has no types
+import PgResult from 'pg/lib/result.js';
 
 /** A statement behind a failed one of the same group: Postgres has not looked at it. */
 export class StatementSkippedError extends Error {
@@ -28,6 +30,7 @@ export interface Statement {
 }
 
 const { prepareValue } = pgUtils as { prepareValue: (value: unknown) => string | Buffer | null };
+const Result = PgResult as new () => QueryResult & { addCommandComplete(message: unknown): void };
 
 /** What a statement's values are on the wire; throws if one cannot be sent. */
 export const wireValues = (values: readonly unknown[]) =>
@@ -52,6 +55,9 @@ interface Answer {
   handleReadyForQuery(connection: Wire): void;
 }
 
+/** The names of prepared statements that have no rows: Postgres need not describe them, twice per statement, to and fro. */
+const rowless = new Set<string>();
+
 interface Wire {
   readonly stream: Duplex;
   readonly parsedStatements: Record<string, string | undefined>;
@@ -71,7 +77,8 @@ export class StatementGroup extends Query implements Answer {
   /** pg sets it, to stop its clock. */
   declare callback: ((error?: unknown) => void) | undefined;
   #at = 0;
-  #answer!: Answer;
+  /** Of a statement that has rows. */
+  #rows: Answer | undefined;
 
   /** @param onEnd called once Postgres has answered all of it: with what it says of the whole, if that is an error */
   constructor(
@@ -94,20 +101,31 @@ export class StatementGroup extends Query implements Answer {
   };
 
   handleRowDescription(message: unknown): void {
-    this.#answer.handleRowDescription(message);
+    const settle = this.statements[this.#at]?.settle; // what comes after a time-out is nobody's
+    this.#rows = new Query('', settle as never) as unknown as Answer;
+    this.#rows.handleRowDescription(message);
   }
 
   handleDataRow(message: unknown): void {
-    this.#answer.handleDataRow(message);
+    this.#rows?.handleDataRow(message);
   }
 
   handleCommandComplete(message: unknown, connection: Wire): void {
-    this.#answer.handleCommandComplete(message, connection);
-    this.#settle(connection);
+    if (this.#rows) {
+      this.#rows.handleCommandComplete(message, connection);
+      this.#rows.handleReadyForQuery(connection);
+    } else {
+      const result = new Result();
+      result.addCommandComplete(message);
+      if (this.name) rowless.add(this.name);
+      this.statements[this.#at]?.settle(undefined, result);
+    }
+    this.#next();
   }
 
-  handleEmptyQuery(connection: Wire): void {
-    this.#settle(connection);
+  handleEmptyQuery(): void {
+    this.statements[this.#at]?.settle(undefined, new Result());
+    this.#next();
   }
 
   handleReadyForQuery(): void {
@@ -128,10 +146,10 @@ export class StatementGroup extends Query implements Answer {
     this.onEnd(error);
   }
 
-  /** The present statement is answered; the next one's turn. */
-  #settle(connection: Wire): void {
-    this.#answer.handleReadyForQuery(connection);
+  /** The present statement is answered. */
+  #next(): void {
     this.#at++;
+    this.#rows = undefined;
     this.#expect();
   }
 
@@ -139,9 +157,6 @@ export class StatementGroup extends Query implements Answer {
     const statement = this.statements[this.#at];
     this.name = statement?.name;
     this.text = statement?.text;
-    // What comes behind the last one, or after a time-out, is nobody's.
-    const query = new Query('', statement?.settle as never);
-    this.#answer = query as unknown as Answer;
   }
 }
 
@@ -152,6 +167,6 @@ function write(wire: Wire, { name, text, values }: Statement): void {
     if (name) wire.submittedNamedStatements[name] = text;
   }
   wire.bind({ portal: '', statement: name, values });
-  wire.describe({ type: 'P', name: '' });
+  if (!name || !rowless.has(name)) wire.describe({ type: 'P', name: '' });
   wire.execute({ portal: '', rows: 0 });
 }

@@ -1,6 +1,8 @@
 // One open transaction. Its handle works while the transaction is open and throws afterwards, so that a forgotten
 // `await` fails loudly instead of writing outside of the transaction. A crash rolls everything back.
 import {
+  DefaultConnectionProvider,
+  DefaultQueryExecutor,
   Kysely,
   PostgresAdapter,
   PostgresIntrospector,
@@ -10,10 +12,13 @@ import {
   type DatabaseConnection,
   type Dialect,
   type Driver,
+  type KyselyProps,
   type QueryResult as KyselyResult,
 } from 'kysely';
-import type { ClientBase, QueryResult, QueryResultRow } from 'pg';
+import type { Pool, QueryResult, QueryResultRow } from 'pg';
 import { isAftermath } from './errors.js';
+import { GROUP, type GroupCommit } from './group-commit.js';
+import { Lease } from './lease.js';
 import { preparedAs } from './prepared.js';
 import { StatementGroup, StatementSkippedError, wireValues, type Statement } from './statement-group.js';
 
@@ -50,31 +55,34 @@ export interface OpenTransaction {
 
 const BEGIN = { text: 'BEGIN', values: [], name: 'begin' };
 
-/** Statements that share one answer. More would keep the driver writing while Postgres waits, and the other way round. */
-const GROUP = 100;
-
 /** The query builder of one open transaction. Made by `Database.transaction`, never by hand. */
 export class Transaction<Schema = unknown> extends Kysely<Schema> implements OpenTransaction {
   readonly [openTransaction] = true;
-  readonly #client: ClientBase;
+  readonly #lease: Lease;
   readonly #prepare: boolean;
+  readonly #groups: GroupCommit | undefined;
   readonly #afterCommit: (() => void)[] = [];
   /** Not sent yet. */
   readonly #waiting: Statement[] = [];
   /** Nobody has waited for these. */
   #later: Promise<unknown>[] = [];
   #isDue = false;
-  #state: 'new' | 'begun' | 'whole' = 'new';
+  #isBegun = false;
   /** Why the connection must not be used again, if so. */
   abandoned: Error | undefined;
   #open = true;
   #failure: { cause: unknown } | undefined;
 
-  /** `prepare`: name the statements, so that Postgres plans each of them once per connection. */
-  constructor(client: ClientBase, prepare = false) {
-    super({ dialect: new TransactionDialect(() => this, prepare) });
-    this.#client = client;
+  /**
+   * @param pool takes a connection of it with its first statement
+   * @param prepare name the statements, so that Postgres plans each of them once per connection
+   * @param groups commits it if nothing was sent by then; without, it is begun and committed for itself
+   */
+  constructor(pool: Pool, prepare = false, groups?: GroupCommit) {
+    super(builderOf(() => this, prepare));
+    this.#lease = new Lease(pool);
     this.#prepare = prepare;
+    this.#groups = groups;
   }
 
   async query<Row extends QueryResultRow = QueryResultRow>(
@@ -102,8 +110,8 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /**
    * {@link queryLater} for a query that was built: `tx.executeLater(tx.insertInto('users').values(user))`. A command whose
-   * writes all go like this takes one round trip, BEGIN and COMMIT included. What a statement violates is thrown by
-   * `database.transaction`, also by one that has joined.
+   * writes all go like this takes one round trip, BEGIN and COMMIT included, and shares it with others under load. What a
+   * statement violates is thrown by `database.transaction`, also by one that has joined.
    */
   executeLater(query: Compilable): void {
     const { sql, parameters } = query.compile();
@@ -137,7 +145,12 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /** Commits, for its owner. Resolves with Postgres's answer: after a failed statement COMMIT "succeeds" as `ROLLBACK`. */
   async commit(): Promise<string> {
-    if (this.#state === 'new' && this.#waiting.length <= GROUP) return this.#commitWhole();
+    const isWhole = this.#lease.isUntouched && this.#waiting.length <= GROUP;
+    if (isWhole && this.#waiting.length === 0) return 'COMMIT';
+    if (isWhole && this.#groups) {
+      await this.#groups.commit(this.#waiting.splice(0));
+      return 'COMMIT';
+    }
     const done = this.#enqueue('COMMIT', [], 'commit');
     this.#send();
     return (await done).command;
@@ -159,13 +172,17 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /** Drops what was not sent yet: it will not be. */
   drop(): void {
-    const skipped = new StatementSkippedError(this.#failure?.cause);
-    for (const { settle } of this.#waiting.splice(0)) settle(skipped, undefined);
+    this.#refuse(new StatementSkippedError(this.#failure?.cause));
   }
 
   /** Rolls back, for its owner, unless there is nothing to roll back. */
   async rollback(): Promise<void> {
-    if (this.#state === 'begun') await this.#client.query('ROLLBACK');
+    if (this.#isBegun) await this.#lease.client?.query('ROLLBACK');
+  }
+
+  /** Gives its connection back, for its owner. @param broken why nobody must use it again, if so */
+  release(broken: Error | undefined): void {
+    this.#lease.release(broken);
   }
 
   /** Called by its owner after COMMIT was confirmed. */
@@ -188,21 +205,6 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
     });
   }
 
-  /**
-   * Nothing was sent so far: what Postgres gets between two `Sync`s is one transaction, committed or rolled back at the second.
-   * Rule: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
-   */
-  async #commitWhole(): Promise<string> {
-    this.#state = 'whole';
-    if (this.#waiting.length > 0) {
-      await new Promise<void>((resolve, reject) => {
-        const end = (error?: Error) => (error ? reject(error) : resolve());
-        this.#client.query(new StatementGroup(this.#waiting.splice(0), end));
-      });
-    }
-    return 'COMMIT';
-  }
-
   /** When everybody who is about to start a statement has done so: reactions that overlap, `Promise.all`. */
   #sendSoon(): void {
     if (this.#isDue) return;
@@ -213,47 +215,78 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   #send(): void {
     this.#isDue = false;
     if (this.#waiting.length === 0) return;
-    if (this.#state === 'new') this.#waiting.unshift({ ...BEGIN, settle: (error) => error && this.doom(error) });
-    this.#state = 'begun';
-    while (this.#waiting.length > 0) this.#client.query(new StatementGroup(this.#waiting.splice(0, GROUP)));
+    const { client } = this.#lease;
+    if (!client) {
+      this.#lease.take(
+        () => this.#send(),
+        (error) => this.#refuse(error),
+      );
+      return;
+    }
+    if (!this.#isBegun) this.#waiting.unshift({ ...BEGIN, settle: (error) => error && this.doom(error) });
+    this.#isBegun = true;
+    while (this.#waiting.length > 0) client.query(new StatementGroup(this.#waiting.splice(0, GROUP)));
+  }
+
+  #refuse(error: Error): void {
+    for (const { settle } of this.#waiting.splice(0)) settle(error, undefined);
   }
 }
 
 /** Kysely, sent to the client of one transaction: no mutex, so that the statements of overlapping reactions travel together. */
-class TransactionDialect implements Dialect {
-  constructor(
-    private readonly transaction: () => OpenTransaction,
-    private readonly prepare: boolean,
-  ) {}
-  createAdapter = () => new PostgresAdapter();
-  createQueryCompiler = () => new PostgresQueryCompiler();
-  createIntrospector = (db: Kysely<unknown>) => new PostgresIntrospector(db);
-  createDriver(): Driver {
-    const connection: DatabaseConnection = {
-      executeQuery: async <Row>({ sql, parameters }: CompiledQuery): Promise<KyselyResult<Row>> => {
-        const name = this.prepare ? statementName(sql) : undefined;
-        const result = await this.transaction().query<QueryResultRow>(sql, parameters, name);
-        return {
-          rows: result.rows as Row[],
-          ...(result.command !== 'SELECT' && { numAffectedRows: BigInt(result.rowCount ?? 0) }),
-        };
-      },
-      streamQuery: () => {
-        throw new Error('Streaming is not supported inside a transaction; page through the rows instead.');
-      },
-    };
-    const nested = () => Promise.reject(new Error('Already in a transaction: use the "tx" that you were given.'));
+function builderOf(transaction: () => OpenTransaction, prepare: boolean): KyselyProps {
+  const run: Run = async <Row>({ sql, parameters }: CompiledQuery): Promise<KyselyResult<Row>> => {
+    const name = prepare ? statementName(sql) : undefined;
+    const result = await transaction().query<QueryResultRow>(sql, parameters, name);
     return {
-      init: () => Promise.resolve(),
-      destroy: () => Promise.resolve(),
-      acquireConnection: () => Promise.resolve(connection),
-      releaseConnection: () => Promise.resolve(),
-      beginTransaction: nested,
-      commitTransaction: nested,
-      rollbackTransaction: nested,
+      rows: result.rows as Row[],
+      ...(result.command !== 'SELECT' && { numAffectedRows: BigInt(result.rowCount ?? 0) }),
     };
+  };
+  const driver = new TransactionDriver(run);
+  const dialect: Dialect = {
+    createAdapter: () => new PostgresAdapter(),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createDriver: () => driver,
+  };
+  return { config: { dialect }, dialect, driver, executor: new TransactionExecutor(dialect, driver, run) };
+}
+
+type Run = <Row>(query: CompiledQuery) => Promise<KyselyResult<Row>>;
+
+/** Without the driver, which would cost a statement ten promises. */
+class TransactionExecutor extends DefaultQueryExecutor {
+  constructor(
+    dialect: Dialect,
+    driver: Driver,
+    override readonly executeQuery: Run,
+  ) {
+    super(dialect.createQueryCompiler(), dialect.createAdapter(), new DefaultConnectionProvider(driver));
   }
 }
+
+/** For what does not ask the executor: plugins, and what is refused inside of a transaction. */
+class TransactionDriver implements Driver {
+  readonly #connection: DatabaseConnection;
+  readonly beginTransaction = nested;
+  readonly commitTransaction = nested;
+  readonly rollbackTransaction = nested;
+
+  constructor(executeQuery: Run) {
+    const streamQuery = () => {
+      throw new Error('Streaming is not supported inside a transaction; page through the rows instead.');
+    };
+    this.#connection = { executeQuery, streamQuery };
+  }
+
+  init = () => Promise.resolve();
+  destroy = () => Promise.resolve();
+  acquireConnection = () => Promise.resolve(this.#connection);
+  releaseConnection = () => Promise.resolve();
+}
+
+const nested = () => Promise.reject(new Error('Already in a transaction: use the "tx" that you were given.'));
 
 // Bounded, because `in (…)` lists make endless texts and Postgres never frees a prepared statement.
 const names = new Map<string, () => string>();

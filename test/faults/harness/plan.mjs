@@ -50,6 +50,8 @@ export function planLoad({ seed, events: asked, times = 1, ...options }) {
     };
     if (random.next() < 0.005) command.mode = 'swallow';
     if (random.next() < late) command.pauseMs = random.below(2_000);
+    const isPlain = !command.mode && command.pauseMs === undefined;
+    if (isPlain && random.next() < 0.4) command.mode = 'write-only';
     plan.push(command);
     if (random.next() < rolledBack) {
       plan.push({ id: '', accountId: `a${account}`, events: [event(random, names)], mode: 'roll-back' });

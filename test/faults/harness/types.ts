@@ -16,7 +16,7 @@ export interface PlannedCommand {
   events: PlannedEvent[];
   /** Keeps its transaction open for so long. */
   pauseMs?: number;
-  mode?: 'roll-back' | 'swallow';
+  mode?: 'write-only' | 'roll-back' | 'swallow';
 }
 
 /** ok: 2xx; failed: 4xx, nothing may have happened; unknown: everything else. */

@@ -26,6 +26,11 @@ export const consumerScenarios = [
         answered === trial.load.plan.length,
         `all ${answered} commands were answered, ${failures} reactions had failed or been too slow by then`,
       );
+      const together = await trial.count(
+        'producer',
+        'select count(*) from (select from commands group by xmin::text having count(*) > 1) as shared',
+      );
+      trial.prove(together > 0, `${together} transactions committed several commands`);
     },
   },
   {

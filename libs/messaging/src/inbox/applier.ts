@@ -135,9 +135,8 @@ export class Applier {
 
   async #attempt(items: readonly Item[], { failures, suspects }: Known, trust: GateTrust, limitMs: number) {
     const { inbox } = this.options;
-    const client = await this.pool.connect();
-    const tx = new Transaction(client, true);
-    await runTransaction(client, tx, async () => {
+    const tx = new Transaction(this.pool, true);
+    await runTransaction(tx, async () => {
       const logged = items.flatMap((item) => gated(item) ?? []);
       const [gate, parked] = await Promise.all([
         Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, trust),

@@ -192,7 +192,6 @@ export class TimerWorker {
   }
 
   async #transaction(work: (tx: Transaction) => Promise<void>): Promise<void> {
-    const client = await this.#pool.connect();
-    await runTransaction(client, new Transaction(client), work);
+    await runTransaction(new Transaction(this.#pool), work);
   }
 }

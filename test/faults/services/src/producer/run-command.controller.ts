@@ -22,7 +22,8 @@ const command = z.strictObject({
     .max(50),
   /** Keeps the transaction open, so that positions commit out of order. */
   pauseMs: z.int().optional(),
-  mode: z.enum(['roll-back', 'swallow']).optional(),
+  /** `write-only`: reads nothing, so that it may be committed together with others. */
+  mode: z.enum(['write-only', 'roll-back', 'swallow']).optional(),
 });
 export type CommandBody = z.infer<typeof command>;
 

@@ -1,4 +1,4 @@
-import { Database } from '@app/database';
+import { Database, isUniqueViolation, type OpenTransaction, type Transaction } from '@app/database';
 import { EventRefusedError, Outbox } from '@app/messaging';
 import { ConflictProblem, UnprocessableProblem } from '@app/service';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
@@ -25,7 +25,8 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
   ) {}
 
   async execute({ body }: RunCommand): Promise<'done' | 'repeated'> {
-    const { id, accountId, events, pauseMs, mode } = body;
+    const { id, accountId, pauseMs, mode } = body;
+    if (mode === 'write-only') return this.#writeOnly(body);
     return this.database.transaction(async (tx) => {
       const { numInsertedOrUpdatedRows } = await tx
         .insertInto('commands')
@@ -33,26 +34,8 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirst();
       if (numInsertedOrUpdatedRows === 0n) return 'repeated';
-      const delta = events.reduce((sum, { name, amount }) => sum + (signs[name] ?? 0) * amount, 0);
-      await tx
-        .insertInto('accounts')
-        .values({ id: accountId, balance: delta, version: 1, receipts: 0 })
-        .onConflict((conflict) =>
-          conflict.column('id').doUpdateSet((row) => ({
-            balance: row('accounts.balance', '+', delta),
-            version: row('accounts.version', '+', 1),
-          })),
-        )
-        .execute();
-      for (const [index, { name, amount, flag, paddingBytes }] of events.entries()) {
-        const Contract = producerEvents.find(
-          ({ type }) => type === `producer.${name}.v1` || type === `producer.${name}`,
-        );
-        if (!Contract) throw new UnprocessableProblem(`no event ${name}`);
-        const padding = paddingBytes === undefined ? undefined : 'x'.repeat(paddingBytes);
-        const event = new Contract({ accountId, commandId: id, index, amount, flag, padding });
-        await this.outbox.add(tx, event).catch(refuse);
-      }
+      await changeBalance(tx, body).execute();
+      await this.#record(tx, body);
       // Else what was recorded would go with COMMIT: never late, and never rolled back.
       if (pauseMs !== undefined || mode === 'roll-back') await tx.flush();
       if (pauseMs !== undefined) await sleep(pauseMs);
@@ -64,6 +47,43 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
       return 'done';
     });
   }
+
+  async #writeOnly(body: CommandBody): Promise<'done' | 'repeated'> {
+    try {
+      await this.database.transaction(async (tx) => {
+        tx.executeLater(tx.insertInto('commands').values({ id: body.id, account_id: body.accountId }));
+        tx.executeLater(changeBalance(tx, body));
+        await this.#record(tx, body);
+      });
+      return 'done';
+    } catch (error) {
+      if (isUniqueViolation(error, 'commands_pkey')) return 'repeated';
+      throw error;
+    }
+  }
+
+  async #record(tx: OpenTransaction, { id, accountId, events }: CommandBody): Promise<void> {
+    for (const [index, { name, amount, flag, paddingBytes }] of events.entries()) {
+      const Contract = producerEvents.find(({ type }) => type === `producer.${name}.v1` || type === `producer.${name}`);
+      if (!Contract) throw new UnprocessableProblem(`no event ${name}`);
+      const padding = paddingBytes === undefined ? undefined : 'x'.repeat(paddingBytes);
+      const event = new Contract({ accountId, commandId: id, index, amount, flag, padding });
+      await this.outbox.add(tx, event).catch(refuse);
+    }
+  }
+}
+
+function changeBalance(tx: Transaction<FaultsTables>, { accountId, events }: CommandBody) {
+  const delta = events.reduce((sum, { name, amount }) => sum + (signs[name] ?? 0) * amount, 0);
+  return tx
+    .insertInto('accounts')
+    .values({ id: accountId, balance: delta, version: 1, receipts: 0 })
+    .onConflict((conflict) =>
+      conflict.column('id').doUpdateSet((row) => ({
+        balance: row('accounts.balance', '+', delta),
+        version: row('accounts.version', '+', 1),
+      })),
+    );
 }
 
 const signs: Record<string, number> = { 'account.credited': 1, 'account.debited': -1 };

@@ -1,0 +1,43 @@
+import type { Pool, PoolClient } from 'pg';
+
+/** A connection of a pool: taken when it is needed first, given back at the end, destroyed if its state is unknown. */
+export class Lease {
+  /** Once it is there. */
+  client: PoolClient | undefined;
+  #isAsked = false;
+  #isOver = false;
+  #broken: Error | undefined;
+  // A connection that dies between two statements says so by an event; without a listener that would end the process.
+  readonly #onError = (error: Error): void => {
+    this.#broken = error;
+  };
+
+  constructor(private readonly pool: Pool) {}
+
+  /** Nobody has asked for it. */
+  get isUntouched(): boolean {
+    return !this.#isAsked;
+  }
+
+  /** Asks for it, once. Neither is called after {@link release}. */
+  take(onReady: () => void, onError: (error: Error) => void): void {
+    if (this.#isAsked) return;
+    this.#isAsked = true;
+    this.pool.connect().then(
+      (client) => {
+        if (this.#isOver) return client.release();
+        this.client = client.on('error', this.#onError);
+        onReady();
+      },
+      (error: Error) => this.#isOver || onError(error),
+    );
+  }
+
+  /** @param broken why it must not be used again, if so */
+  release(broken?: Error): void {
+    this.#isOver = true;
+    this.client?.off('error', this.#onError);
+    this.client?.release(broken ?? this.#broken);
+    this.client = undefined;
+  }
+}
