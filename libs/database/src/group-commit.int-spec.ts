@@ -9,6 +9,8 @@ describe('Commands that only write, many at a time', () => {
   let server: TestDatabase;
   let database: Database;
   let outside: Pool;
+  let lane: Pool;
+  let groups: GroupCommit;
   beforeAll(async () => {
     server = await createTestDatabase('pets_to_group', async (url) => {
       const pool = new Pool({ connectionString: url });
@@ -23,10 +25,14 @@ describe('Commands that only write, many at a time', () => {
   });
   beforeEach(async () => {
     database = new Database({ url: server.url, applicationName: 'grouped', poolSize: 4 });
+    lane = openPool({ connectionString: server.url, max: 1, application_name: 'grouped' });
+    groups = new GroupCommit(lane, lane, 10_000);
     await outside.query(`truncate pets; insert into pets values (1, 'Rex'), (2, 'Tom')`);
   });
-  afterEach(() => database.close());
+  afterEach(() => Promise.all([database.close(), closePool(lane)]));
 
+  /** In groups, however slow this machine is. */
+  const commit = (text: string) => groups.commit([{ text, values: [], name: undefined, settle: () => {} }]);
   const committed = jest.fn();
   const write = (text: string, ...values: unknown[]) =>
     database.transaction((tx) => {
@@ -40,7 +46,7 @@ describe('Commands that only write, many at a time', () => {
   const pets = () => rows('select count(*)::integer as n from pets');
 
   it('are committed in few transactions', async () => {
-    await Promise.all(upTo(100).map(add));
+    await Promise.all(upTo(100).map((id) => commit(`insert into pets values (${id}, 'one of many')`)));
     expect(await pets()).toBe(102);
     expect(await rows('select count(distinct xmin::text)::integer as n from pets where id > 2')).toBeLessThan(20);
   });
@@ -92,9 +98,6 @@ describe('Commands that only write, many at a time', () => {
   });
 
   it('are told when the connection was lost under them, and are not done twice', async () => {
-    const lane = openPool({ connectionString: server.url, max: 1, application_name: 'grouped' });
-    const groups = new GroupCommit(lane, lane, 10_000);
-    const commit = (text: string) => groups.commit([{ text, values: [], name: undefined, settle: () => {} }]);
     const one = commit('select 1'); // the others wait for it and form a group
     const slow = commit('select pg_sleep(5)');
     const lost = Promise.allSettled([slow, ...upTo(5).map((id) => commit(`insert into pets values (${id}, 'lost')`))]);
@@ -107,6 +110,5 @@ describe('Commands that only write, many at a time', () => {
     expect(await pets()).toBe(2);
     await commit(`insert into pets values (3, 'new connection')`);
     expect(await pets()).toBe(3);
-    await closePool(lane);
   });
 });

@@ -1,5 +1,6 @@
 // For tests: the parts of an inbox that need a database and no broker, and one reaction in the test's hands.
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { UserProfileChanged, UserRegistered } from '@app/contracts';
 import { connectionSettings, Database, migrate, openPool, type Transaction } from '@app/database';
 import { messagingMigrations } from '@app/messaging';
@@ -67,6 +68,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     [UserRegistered, UserProfileChanged].map(({ type }) => [type, (event: object) => fixture.onEvent(event, bus)]),
   );
   const deadline = new AbortController();
+  setMaxListeners(0, deadline.signal); // of as many workers as a test makes
   const holds = new Holds('orders', outside);
   const optionsOf = (name?: string): ApplierOptions => ({
     ...inboxNamesOf('orders', name),
