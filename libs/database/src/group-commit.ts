@@ -79,10 +79,8 @@ export class GroupCommit {
       this.lane,
       members.flatMap(({ statements }) => statements),
     );
-    // Only what Postgres has rolled back for sure may be done again.
-    const isRolledBack = error instanceof DatabaseError && !isDatabaseUnavailable(error);
     const isItsOwn = members.length === 1 && !isContention(error);
-    if (!isRolledBack || isItsOwn) {
+    if (!isRefused(error) || isItsOwn) {
       this.#most = Math.min(MOST, this.#most + 1);
       let at = 0;
       for (const { statements, end } of members) {
@@ -101,6 +99,13 @@ export class GroupCommit {
     end(error);
   }
 }
+
+/**
+ * Whether Postgres has refused it, and so rolled back for certain: only that may be done again. A lost connection or a crash of the
+ * server (58: of its system, XX: of itself) may have come behind the commit.
+ */
+const isRefused = (error: Error | undefined): boolean =>
+  error instanceof DatabaseError && !isDatabaseUnavailable(error) && !/^(58|XX)/.test(error.code ?? '');
 
 type Answer = Parameters<Statement['settle']>;
 
@@ -121,7 +126,7 @@ async function send(
   } catch (cause) {
     error = cause as Error;
   }
-  client?.release(error instanceof DatabaseError && !isDatabaseUnavailable(error) ? undefined : error);
+  client?.release(isRefused(error) ? undefined : error);
   return { error, answers };
 }
 
