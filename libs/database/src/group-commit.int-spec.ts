@@ -89,7 +89,7 @@ describe('Commands that only write, many at a time', () => {
 
   it('do not wait for one that is slow', async () => {
     let isDone = false;
-    const slow = write('select pg_sleep(1)').then(() => (isDone = true));
+    const slow = write('select pg_sleep(3)').then(() => (isDone = true));
     await Promise.all(upTo(20).map(add));
     expect(isDone).toBe(false);
     await slow;
