@@ -95,8 +95,8 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     /** Of an inbox of its own. */
     applierOf: (name?: string) => new Applier(live, optionsOf(name)),
     /** A worker at work. */
-    startWorker: () => {
-      const worker = new ParkedWorker('orders', slow, patient, holds);
+    startWorker: (admit?: () => Promise<void>) => {
+      const worker = new ParkedWorker('orders', slow, patient, holds, admit);
       workers.push(worker);
       worker.start();
       return worker;

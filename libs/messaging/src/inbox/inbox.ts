@@ -102,7 +102,8 @@ export class Inbox {
     const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp, deadline };
     this.#applier = new Applier(pool, applierOptions);
     this.#guard = new CrashGuard(inbox, booksPool, this.#applier, LIVE_LIMIT_MS);
-    this.#worker = new ParkedWorker(inbox, workerPool, new Applier(workerPool, applierOptions), this.#holds);
+    const patient = new Applier(workerPool, applierOptions);
+    this.#worker = new ParkedWorker(inbox, workerPool, patient, this.#holds, () => this.#admit());
     this.#link = new BrokerLink({
       urls: options.rabbitmqUrls,
       service,
@@ -146,6 +147,11 @@ export class Inbox {
     const cancelled = Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
     await Promise.all([atMost(1_000, cancelled), this.#working, this.#worker.stop()]);
     clearTimeout(timer);
+    // Behind the last acknowledgement; the end of the connection travels on another channel and may overtake it.
+    await atMost(
+      1_000,
+      channel?.close().catch(() => {}),
+    );
     await this.#link.stop();
     await atMost(500, this.#watching); // it may wait for an answer that never comes
   }
@@ -254,13 +260,16 @@ export class Inbox {
     await forgetOld(this.options.booksPool, this.#names.inbox);
   }
 
+  #admit(): Promise<void> {
+    return admitReactions(this.options.booksPool, this.#names.inbox, this.#router.reactions);
+  }
+
   /** Until the database answers and admits the reactions. */
   async #untilReady(signal: AbortSignal): Promise<void> {
-    const reactions = this.#router.reactions;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         await this.#holds.refresh();
-        await admitReactions(this.options.booksPool, this.#names.inbox, reactions);
+        await this.#admit();
         this.#trouble = this.options.pauses.isPaused(this.#scope);
         await this.options.pauses.untilResumed(this.#scope, signal);
         this.#trouble = undefined;

@@ -44,6 +44,22 @@ describe('ParkedWorker', () => {
     expect(await inbox.applied()).toBe(250);
   });
 
+  it('touches nothing before the reactions of its inbox are admitted', async () => {
+    const userId = randomUUID();
+    await parkStream(userId, 2);
+    fails = () => false;
+    await inbox.hurry();
+    let isAdmitted = false;
+    const admit = jest.fn(() => (isAdmitted ? Promise.resolve() : Promise.reject(new Error('not admitted'))));
+    inbox.startWorker(admit);
+    await eventually(() => expect(admit.mock.calls.length).toBeGreaterThan(1));
+    expect(runs).toEqual([]);
+    expect(await inbox.parked()).toHaveLength(2);
+    isAdmitted = true;
+    await inbox.isEmpty();
+    expect(await inbox.seenOf(userId)).toEqual(numbers(2));
+  });
+
   it('leaves events of a held log as they are, and tries them when it is released', async () => {
     const [held, free] = [arrival(randomUUID(), 1), arrival(randomUUID(), 1, { epoch: randomUUID() })];
     fails = () => true;

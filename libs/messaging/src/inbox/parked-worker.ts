@@ -70,12 +70,15 @@ export class ParkedWorker {
   readonly #unfinished = new Map<string, string>();
   readonly #active = new Set<Promise<void>>();
   #refreshAt = 0;
+  #isAdmitted = false;
 
+  /** @param admit throws while the inbox must not work, because of a reaction that has missed something */
   constructor(
     private readonly inbox: string,
     private readonly pool: Pool,
     private readonly applier: Applier,
     private readonly holds: Holds,
+    private readonly admit: () => Promise<void> = () => Promise.resolve(),
   ) {
     this.#heads = new ParkedHeads(inbox, pool);
   }
@@ -118,6 +121,8 @@ export class ParkedWorker {
 
   async #housekeeping(): Promise<void> {
     await this.#giveBack();
+    if (!this.#isAdmitted) await this.admit();
+    this.#isAdmitted = true;
     if (Date.now() > this.#refreshAt) {
       this.#refreshAt = Date.now() + REFRESH_MS;
       await this.holds.refresh();
