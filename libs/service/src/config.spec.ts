@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -19,8 +19,14 @@ function wrong(env: Record<string, string | undefined>): ConfigurationError {
   throw new Error('expected a ConfigurationError');
 }
 
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'config-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
 function file(content: string): string {
-  const name = path.join(mkdtempSync(path.join(tmpdir(), 'config-')), 'secret');
+  const name = path.join(folder, 'secret');
   writeFileSync(name, content);
   return name;
 }

@@ -106,14 +106,16 @@ export class OpsStopController {
 
   @Post('holds/release')
   @HttpCode(200)
-  @ApiOperation({ summary: 'Let a held log flow again' })
+  @ApiOperation({ summary: 'Let a held log flow again, or, with its epoch, one that was closed' })
   release(@Body({ schema: release }) body: z.infer<typeof release>, @Caller() caller: string) {
     return operations.releaseHold(this.database, body, actionOf(caller, body));
   }
 
   @Post('holds/close')
   @HttpCode(200)
-  @ApiOperation({ summary: 'End the life of a held log whose owner has begun a new one' })
+  @ApiOperation({
+    summary: 'Drop what is parked of a held log, and what still comes; its owner must have begun a new epoch',
+  })
   close(@Body({ schema: release }) body: z.infer<typeof release>, @Caller() caller: string) {
     return operations.closeHold(this.database, body, actionOf(caller, body));
   }

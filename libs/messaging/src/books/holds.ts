@@ -3,10 +3,16 @@
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 
+// While a life of a log is being closed, an inbox that does not know it yet may still park events of it.
+const DROP = `
+delete from messaging.parked_events p using messaging.inbox_holds h
+where h.inbox = $1 and h.closed_at is not null
+  and p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch`;
+
 export class Holds {
   readonly #logger = new Logger('Books');
   #reasons = new Map<string, string>();
-  /** Held for good: an operator has closed them. */
+  /** An operator has closed them. */
   #closed = new Set<string>();
 
   constructor(
@@ -17,6 +23,11 @@ export class Holds {
   /** Why events of this log are not applied; `undefined`: they are. Answered from memory. */
   reasonFor(source: string, epoch: string): string | undefined {
     return this.#reasons.get(`${source} ${epoch}`);
+  }
+
+  /** Whether an operator has closed this life of a log, so that its events are dropped. Answered from memory. */
+  isClosed(source: string, epoch: string): boolean {
+    return this.#closed.has(`${source} ${epoch}`);
   }
 
   /** Every log that is held and waits for a decision, with the reason. */
@@ -48,5 +59,6 @@ export class Holds {
     );
     this.#reasons = new Map(rows.map(({ log, reason }) => [log, reason]));
     this.#closed = new Set(rows.flatMap(({ log, closed }) => (closed ? [log] : [])));
+    if (this.#closed.size > 0) await this.pool.query(DROP, [this.inbox]);
   }
 }

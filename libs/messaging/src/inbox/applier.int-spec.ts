@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TransactionClosedError } from '@app/database';
+import type { LoggedEvent } from '../cloud-event.js';
 import { arrival, see, startInbox, stream, subjectOf, users, type Handle, type InboxFixture } from './inbox.fixture.js';
 import type { Item } from './item.js';
 
@@ -260,5 +261,20 @@ describe('Applier', () => {
     const elsewhere = arrival(randomUUID(), 1, { epoch: randomUUID() });
     await inbox.applier.apply([elsewhere], LIMIT_MS);
     expect(await inbox.seen()).toHaveLength(2);
+  });
+
+  it('drops what still comes of a log that was closed, and what others park of it meanwhile', async () => {
+    const userId = randomUUID();
+    const { source, epoch } = arrival(userId).envelope as LoggedEvent;
+    await inbox.holds.hold(source, epoch, 'fork');
+    await inbox.applier.apply([arrival(userId)], LIMIT_MS);
+    expect(await inbox.parked()).toHaveLength(1);
+    await inbox.rows('update messaging.inbox_holds set closed_at = now()');
+    await inbox.holds.refresh();
+    expect(await inbox.parked()).toEqual([]);
+    await inbox.applier.apply([arrival(userId), arrival(randomUUID())], LIMIT_MS);
+    expect(await inbox.parked()).toEqual([]);
+    expect(await inbox.seen()).toEqual([]);
+    expect(await inbox.applied()).toBe(0);
   });
 });

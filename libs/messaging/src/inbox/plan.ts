@@ -42,6 +42,7 @@ export function planBatch(
   const plan: Plan = { react: [], park: [], done: [], duplicates: [], advanced: [] };
   for (const item of items) {
     const event = gated(item);
+    if (event && planner.holds.isClosed(event.source, event.epoch)) continue; // dropped; it stays in its owner's log
     if (event ? !passes(plan, item, event, gate, planner) : !isNew(plan, item, fresh)) continue;
     const fate = failures.get(item) ?? fateOf(item, planner.router);
     if ('state' in fate) {

@@ -34,17 +34,21 @@ export interface WhichHold {
   inbox?: string | undefined;
 }
 
-const MATCHING = `h.closed_at is null and h.source = $1 and ($2::uuid is null or h.epoch = $2) and ($3::text is null or h.inbox = $3)`;
+const MATCHING = `h.source = $1 and ($2::uuid is null or h.epoch = $2) and ($3::text is null or h.inbox = $3)`;
+const OPEN = `h.closed_at is null and ${MATCHING}`;
+/** Lives that were closed long ago stay so, unless somebody names one. */
+const OPEN_OR_NAMED = `(h.closed_at is null or $2::uuid is not null) and ${MATCHING}`;
 
 /**
  * Lets a held log flow again, for instance because the event that contradicted was forged and is discarded. What was
- * applied beyond the owner's counts is accepted; an event that still contradicts what was applied holds it again.
+ * applied beyond the owner's counts is accepted; an event that still contradicts what was applied holds it again. A life
+ * that was closed is opened again if it is named by its epoch: what was dropped of it is pulled from its owner's log.
  *
  * @throws {@link OperationError} if nothing of that source is held
  */
 export async function releaseHold(database: Database, which: WhichHold, options: ActionOptions): Promise<Effect> {
   return perform(database, 'hold.release', parametersOf(which), options, async (tx) => {
-    const sql = `delete from messaging.inbox_holds h where ${MATCHING} returning inbox, source, epoch`;
+    const sql = `delete from messaging.inbox_holds h where ${OPEN_OR_NAMED} returning inbox, source, epoch`;
     const released = await change<Pick<Hold, 'inbox' | 'source' | 'epoch'>>(tx, sql, which);
     for (const hold of released) await acceptSurplus(tx, hold);
     return { affected: released.length };
@@ -52,8 +56,8 @@ export async function releaseHold(database: Database, which: WhichHold, options:
 }
 
 /**
- * Closes the life of a held log for good: what is parked of it is dropped, nothing of it is applied any more, and it is not
- * reported any longer. Its owner must have begun a new epoch, or nothing that it tells will be heard.
+ * Closes the life of a held log: what is parked of it and what still comes is dropped, and it is not reported any longer.
+ * Its owner must have begun a new epoch, or nothing that it tells is heard until {@link releaseHold} opens it again.
  *
  * @throws {@link OperationError} if nothing of that source is held
  */
@@ -65,10 +69,10 @@ export async function closeHold(
   return perform(database, 'hold.close', parametersOf(which), options, async (tx) => {
     const { rowCount: dropped } = await tx.query(
       `delete from messaging.parked_events p using messaging.inbox_holds h
-       where p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and ${MATCHING}`,
+       where p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and ${OPEN}`,
       valuesOf(which),
     );
-    const sql = `update messaging.inbox_holds h set closed_at = now() where ${MATCHING} returning inbox`;
+    const sql = `update messaging.inbox_holds h set closed_at = now() where ${OPEN} returning inbox`;
     const closed = await change(tx, sql, which);
     return { affected: closed.length, dropped: dropped ?? 0 };
   });

@@ -160,6 +160,16 @@ describe('a held log', () => {
     await expect(releaseHold(it_.database, { source: 'users' }, alice)).rejects.toThrow('Nothing of /users is held');
     expect(await it_.audit()).toMatchObject([{ action: 'hold.close', affected: 1 }]);
   });
+
+  it('that was closed is opened again if it is named', async () => {
+    await it_.rows(
+      `insert into messaging.inbox_holds (inbox, source, epoch, reason) values ('orders', '/users', $1, 'fork')`,
+      EPOCH,
+    );
+    await closeHold(it_.database, { source: 'users' }, alice);
+    expect(await releaseHold(it_.database, { source: 'users', epoch: EPOCH }, alice)).toEqual({ affected: 1 });
+    expect(await listHolds(it_.database)).toEqual([]);
+  });
 });
 
 describe('the books', () => {

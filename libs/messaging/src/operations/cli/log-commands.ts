@@ -66,7 +66,9 @@ const release: Command = {
   scope: 'one',
   acts: true,
   options: WHICH,
-  details: 'For instance because an event was forged: discard or skip it first, or the log is held again by it.',
+  details:
+    'For instance because an event was forged: discard or skip it first, or the log is held again by it. With --epoch it also\n' +
+    'opens a life again that was closed by mistake; what was dropped is pulled from its owner.',
   async run(context) {
     const { database, args, action, confirm } = context;
     await confirm(`Let ${args[0]} flow again?`);
@@ -84,13 +86,14 @@ const close: Command = {
   scope: 'one',
   acts: true,
   options: WHICH,
-  details: 'First, on the owner: log new-epoch. The dropped events stay in its log.',
+  details:
+    'First, on the owner: log new-epoch. The dropped events stay in its log. Closed by mistake: holds release --epoch <uuid>',
   async run(context) {
     const { database, databaseOf, args, action, confirm } = context;
     const source = sourceOf(args[0]!);
     const owner = databaseOf(ownerOf(source));
     if (owner) await requireNewEpoch(database, (await logStatus(owner)).epoch, source);
-    await confirm(`Apply nothing more of this life of the log of ${source}, for good?`);
+    await confirm(`Drop what is parked of this life of the log of ${source}, and all that still comes?`);
     const effect = await closeHold(database, whichOf(context), action);
     const done = action.dryRun ? 'would be dropped' : 'dropped';
     return {
