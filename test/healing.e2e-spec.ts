@@ -124,6 +124,26 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     await isComplete();
   }, 60_000);
 
+  it.each([
+    ['the exchange', 'exchanges/VHOST/replay.requests'],
+    ['the binding', 'bindings/VHOST/e/replay.requests/q/users.replay-requests/users'],
+  ])(
+    '%s that requests for what is missing come through is removed, too',
+    async (_, what) => {
+      await listen();
+      await tell(5);
+      await isComplete();
+      await stopListening();
+      await tell(20);
+      await published();
+      await vhost.api('DELETE', `queues/${vhost.name}/orders.inbox/contents`);
+      await vhost.api('DELETE', what.replace('VHOST', vhost.name));
+      await listen();
+      await isComplete();
+    },
+    60_000,
+  );
+
   it('the service is new: it hears everything since the beginning, while others go on telling', async () => {
     await tell(60);
     await published();

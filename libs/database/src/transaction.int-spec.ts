@@ -1,4 +1,5 @@
 import { createTestDatabase, eventually, type TestDatabase } from '@app/testing';
+import { Logger } from '@nestjs/common';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Pool } from 'pg';
 import { Database, RolledBackError } from './database.js';
@@ -356,6 +357,23 @@ describe('Database.transaction', () => {
     });
     await expect(rolledBack).rejects.toThrow();
     expect(calls).toEqual([['committed']]);
+  });
+
+  it('has succeeded, even if what was to follow the commit fails', async () => {
+    const calls: string[] = [];
+    const told = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => {});
+    const result = await database.transaction(async (tx) => {
+      tx.afterCommit(() => {
+        throw new Error('too late to fail');
+      });
+      tx.afterCommit(() => calls.push('the next one'));
+      await rename(tx, 1, 'Rexi');
+      return 'done';
+    });
+    expect({ result, calls }).toEqual({ result: 'done', calls: ['the next one'] });
+    expect(told).toHaveBeenCalledTimes(1);
+    told.mockRestore();
+    expect(await names()).toContain('Rexi');
   });
 
   it('gives its connection back, whatever happens', async () => {

@@ -1,5 +1,6 @@
 // One open transaction. Its handle works while the transaction is open and throws afterwards, so that a forgotten
 // `await` fails loudly instead of writing outside of the transaction. A crash rolls everything back.
+import { Logger } from '@nestjs/common';
 import {
   DefaultConnectionProvider,
   DefaultQueryExecutor,
@@ -30,6 +31,7 @@ export class TransactionClosedError extends Error {
   }
 }
 
+const logger = new Logger('Database');
 const openTransaction = Symbol('open transaction');
 
 /**
@@ -187,7 +189,14 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /** Called by its owner after COMMIT was confirmed. */
   committed(): void {
-    for (const work of this.#afterCommit) work();
+    for (const work of this.#afterCommit) {
+      try {
+        work();
+      } catch (error) {
+        // Nothing is undone by it: whoever hears of a failure would do again what is done.
+        logger.error('What was to follow a commit has failed', error);
+      }
+    }
   }
 
   #enqueue(text: string, values: readonly unknown[], name: string | undefined): Promise<QueryResult> {

@@ -173,6 +173,22 @@ describe('decode', () => {
     });
   });
 
+  it.each([
+    `{ "id": 12345678901234567890, "a":[1 , [{}], "],[\\"\\\\"] }`,
+    `"a text with \\\\\\", and \\u005b"`,
+    `1.0`,
+    `[ ]`,
+  ])('keeps %s of a batch as it was written', (bad) => {
+    const good = JSON.stringify(logged);
+    const found = decode(message(`[${good} , ${bad},${good}\n,${bad} ]`), isLogged);
+    expect(found.map((event) => ('reason' in event ? event.content.toString() : event.id))).toEqual([
+      logged.id,
+      bad,
+      logged.id,
+      bad,
+    ]);
+  });
+
   it.each(['cloudEvents_', 'cloudEvents:'])('reads binary mode with headers %s…', (prefix) => {
     const { data, ...attributes } = logged;
     const headers = Object.fromEntries(Object.entries(attributes).map(([name, value]) => [prefix + name, value]));

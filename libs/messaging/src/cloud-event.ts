@@ -163,14 +163,32 @@ export function decode(message: RawMessage, isLogged: (source: string) => boolea
     return [readEvent(attributes ? { ...attributes, data: body } : body, isLogged, isOdd)];
   }
   if (body.length === 0) throw new UnreadableMessageError('the batch is empty');
-  return body.map((item) => {
+  let texts: string[] | undefined;
+  return body.map((item, index) => {
     try {
       return readEvent(item, isLogged, isOdd);
     } catch (error) {
       if (!(error instanceof UnreadableMessageError)) throw error;
-      return { reason: error.message, content: Buffer.from(JSON.stringify(item)) };
+      texts ??= elementsOf(content.toString('utf8'));
+      return { reason: error.message, content: Buffer.from(texts[index]!) };
     }
   });
+}
+
+/** The elements of a JSON array as they were written: parsed and written again, a large number would be another one. */
+function elementsOf(text: string): string[] {
+  const elements: string[] = [];
+  let depth = 0;
+  let start = 0;
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]+|\\.)*"|[[\]{},]/g)) {
+    if ('[{'.includes(token)) depth++;
+    if (depth === 1 && '[,]'.includes(token)) {
+      if (token !== '[') elements.push(text.slice(start, index).trim());
+      start = index + 1;
+    }
+    if (']}'.includes(token)) depth--;
+  }
+  return elements;
 }
 
 /** The kind of a message is told by its body, not by its content type: people who type one by hand forget it. */

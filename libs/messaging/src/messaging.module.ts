@@ -57,7 +57,7 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
         ReactionWatch,
         MetricsCollector,
       ],
-      exports: [MESSAGING_OPTIONS, Outbox, Relay, Timers, TimerWorker, InboxServer, Pauses],
+      exports: [MESSAGING_OPTIONS, Outbox, Relay, Timers, TimerWorker, ReplayServer, InboxServer, Pauses],
     };
   }
 

@@ -1,5 +1,5 @@
 import { Database, DatabaseModule } from '@app/database';
-import { InboxServer, MessagingModule, Pauses, Relay, type MessagingRole } from '@app/messaging';
+import { InboxServer, MessagingModule, Pauses, Relay, ReplayServer, type MessagingRole } from '@app/messaging';
 import { Module, type OnModuleInit } from '@nestjs/common';
 import { ServiceConfig } from './config.js';
 import { HealthRegistry, type Health } from './health.js';
@@ -40,6 +40,7 @@ export class BackboneModule implements OnModuleInit {
     private readonly relay: Relay,
     private readonly inbox: InboxServer,
     private readonly pauses: Pauses,
+    private readonly replay: ReplayServer,
   ) {}
 
   onModuleInit(): void {
@@ -64,7 +65,9 @@ export class BackboneModule implements OnModuleInit {
 
   private relayHealth(): Health {
     const { broker, active, inFlight } = this.relay.status;
-    return { ...brokerHealth(broker, 'events wait in the outbox'), active, inFlight };
+    const health = brokerHealth(broker, 'events wait in the outbox');
+    const replay = brokerHealth(this.replay.status, 'subscribers cannot ask for what they miss');
+    return { ...(health.status === 'up' ? replay : health), active, inFlight };
   }
 
   private inboxHealth(): Health {

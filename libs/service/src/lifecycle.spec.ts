@@ -2,6 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { request as httpRequest, Agent, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 
+import { TransactionClosedError } from '@app/database';
 import { Controller, Get, Injectable, Module, type LoggerService, type OnApplicationShutdown } from '@nestjs/common';
 
 import { bootstrap } from './bootstrap.js';
@@ -156,6 +157,17 @@ it.each(['uncaughtException', 'unhandledRejection'])('%s is fatal', async (event
   process.emit(event, error);
   expect(await exited).toBe(1);
   expect(fatal).toHaveBeenCalledWith(expect.any(String), error, 'Service');
+});
+
+it('a statement that nobody awaited is told, and ends nothing', () => {
+  const { process } = fakeProcess();
+  const exit = jest.spyOn(process, 'exit');
+  const config = loadConfig('slow', { port: 0 }, { SLOW_DATABASE_URL: 'postgres://localhost/slow' });
+  const error = jest.fn();
+  new Lifecycle(config, { log() {}, warn() {}, error }, process);
+  process.emit('unhandledRejection', new TransactionClosedError('update pets set name = $1'));
+  expect(error).toHaveBeenCalledWith(expect.stringContaining('is an "await" missing'), expect.any(String), 'Service');
+  expect(exit).not.toHaveBeenCalled();
 });
 
 it('prints what is wrong with the configuration, without a stack, and exits with 78', async () => {

@@ -1,4 +1,5 @@
 // Ends a process in order: not ready, finish what runs, release what is held. A process that does not manage it in time says what hung.
+import { TransactionClosedError } from '@app/database';
 import type { LoggerService } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 
@@ -29,7 +30,7 @@ export class Lifecycle {
       });
     }
     process.on('uncaughtException', (error) => this.fail('An error that nobody caught', error));
-    process.on('unhandledRejection', (reason) => this.fail('A rejected promise that nobody awaited', reason));
+    process.on('unhandledRejection', (reason) => this.forgotten(reason));
   }
 
   /** From now on a signal closes the app; before, it just ends the process, which has nothing to finish yet. */
@@ -42,6 +43,12 @@ export class Lifecycle {
     const details = error === undefined ? [] : [error instanceof Error ? error : { thrown: error }];
     this.logger.fatal?.(message, ...details, 'Service');
     this.process.exit(1);
+  }
+
+  /** A statement that nobody awaited was refused and has done nothing; behind any other error nothing is known. */
+  private forgotten(reason: unknown): void {
+    if (reason instanceof TransactionClosedError) this.logger.error(reason.message, reason.stack, 'Service');
+    else this.fail('A rejected promise that nobody awaited', reason);
   }
 
   private async stop(signal: string): Promise<void> {

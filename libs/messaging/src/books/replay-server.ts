@@ -8,9 +8,10 @@ import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, LOG_ROW, type LogRow } 
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { wireBatches } from '../outbox/wire-batches.js';
 import { atMost, pause } from '../rabbitmq/backoff.js';
-import { BrokerLink } from '../rabbitmq/broker-link.js';
+import { BrokerLink, type LinkStatus } from '../rabbitmq/broker-link.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { declareReplay } from '../rabbitmq/topology.js';
+import { checkConsumers } from '../rabbitmq/watch.js';
 import { settlePages } from './page-keeper.js';
 import {
   BOOKS_ANSWER,
@@ -34,6 +35,8 @@ const CHUNK_POSITIONS = 5_000;
 const READ_POSITIONS = 500;
 /** Counting a page may take this long: it holds many events if nobody closed it for a while. */
 const COUNT_MS = 300_000;
+/** How long nobody may be able to ask because somebody has removed what requests come through, or the broker has lost the consumer. */
+const CHECK_MS = 10_000;
 /** An answer that is being given when the process is to end has this long. */
 const FINISH_MS = 1_000;
 export const BOOKS_INTERVAL_MS = 15_000;
@@ -92,6 +95,7 @@ export class ReplayServer {
   readonly #link: BrokerLink;
   #serving: Promise<void> = Promise.resolve();
   #keeping: Promise<void> | undefined;
+  #watching: Promise<void> | undefined;
 
   constructor(@Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions) {
     const { databaseUrl: url, service, rabbitmqUrls: urls } = options;
@@ -114,16 +118,23 @@ export class ReplayServer {
     });
   }
 
+  /** Its connections; without them nobody learns what is missing. */
+  get status(): LinkStatus {
+    const links = [this.#link.status, this.#publisher.status];
+    return links.find(({ state }) => state !== 'connected') ?? links[0]!;
+  }
+
   start(): void {
     this.#publisher.link.start();
     this.#link.start();
     this.#keeping ??= this.#keepPages();
+    this.#watching ??= this.#watch();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#link.stop();
-    const finished = Promise.all([this.#serving, this.#keeping]);
+    const finished = Promise.all([this.#serving, this.#keeping, this.#watching]);
     await atMost(FINISH_MS, finished);
     await this.#publisher.link.stop(); // an answer that nobody confirms is given up, and asked for again
     await Promise.all([closePool(this.#pool), closePool(this.#keeperPool)]);
@@ -141,6 +152,16 @@ export class ReplayServer {
       } catch (error) {
         this.#logger.warn(`the books are not up to date: ${(error as Error).message}`);
       }
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const { service, booksIntervalMs = BOOKS_INTERVAL_MS } = this.options;
+    const interval = Math.min(CHECK_MS, booksIntervalMs);
+    while (!this.#stopping.signal.aborted) {
+      await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      await checkConsumers(this.#link, (channel) => declareReplay(channel, service));
     }
   }
 

@@ -55,6 +55,8 @@ describe('Applier', () => {
     expect(await inbox.seen()).toHaveLength(2);
     await inbox.applier.apply([foreign('/erp', id)], LIMIT_MS);
     expect(await inbox.seen()).toHaveLength(3);
+    await inbox.applier.apply([foreign('/crm a', 'b'), foreign('/crm', 'a b')], LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(5);
     expect(await inbox.applied()).toBe(0); // they are in nobody's books
   });
 

@@ -27,4 +27,4 @@ export async function forgetOld(pool: Pool, inbox: string): Promise<void> {
   );
 }
 
-const keyOf = ({ source, id }: Pick<ForeignEvent, 'source' | 'id'>) => `${source} ${id}`;
+const keyOf = ({ source, id }: Pick<ForeignEvent, 'source' | 'id'>) => JSON.stringify([source, id]);

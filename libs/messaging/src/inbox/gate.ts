@@ -64,7 +64,7 @@ cross join lateral (
   select ctid::text as at, last_sequence, last_event_id from messaging.inbox_streams s
   where s.inbox = $1 and s.source = $2 and s.epoch = $3 and s.aggregate = $4
     and s.subject = u.subject limit 1 ${how}) s`;
-// Never wait for a stream that a worker has: its events are parked, and whoever holds the row takes them along.
+// Never wait for a stream that a worker has: its events are parked, and the workers' look finds them when it is through.
 const LOCK = find('for update skip locked');
 const LOOK = find('');
 const lockName = preparedAs('gate-lock');

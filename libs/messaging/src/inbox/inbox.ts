@@ -13,6 +13,7 @@ import { atMost, backOff, pause } from '../rabbitmq/backoff.js';
 import { BrokerLink } from '../rabbitmq/broker-link.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
 import { declareInbox } from '../rabbitmq/topology.js';
+import { checkConsumers } from '../rabbitmq/watch.js';
 import type { Pauses } from '../operations/pauses.js';
 import { Applier } from './applier.js';
 import type { AwaitedEventBus, InboxName } from './awaited-event-bus.js';
@@ -291,20 +292,8 @@ export class Inbox {
       await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       if (this.options.pauses.isPaused(this.#scope)) continue;
-      await this.#checkQueue();
+      await checkConsumers(this.#link, (channel) => declareInbox(channel, this.#names, this.#router.aggregates));
       if (!sabotaged('ask-before-bind')) await this.#look(false);
-    }
-  }
-
-  /** Declares everything again, which costs nothing if it is there, and finds a consumer that the broker has lost. */
-  async #checkQueue(): Promise<void> {
-    const { channel } = this.#link;
-    if (!channel) return;
-    try {
-      const consumers = await declareInbox(channel, this.#names, this.#router.aggregates);
-      if (consumers === 0 && !this.#stopping.signal.aborted) this.#link.rebuild('the broker has lost the consumer');
-    } catch {
-      // The channel is closed by the error; the link says why and builds everything anew.
     }
   }
 

@@ -84,7 +84,8 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
 
   async #keepAlive(): Promise<void> {
     const { urls, service, purpose } = this.options;
-    for (let life = 0; !this.#stopping.signal.aborted; life++) {
+    // Not all processes at the same node.
+    for (let life = Math.floor(Math.random() * urls.length); !this.#stopping.signal.aborted; life++) {
       const since = Date.now();
       const reason = await this.#live(urls[life % urls.length]!, `${BrokerLink.tag(service)} ${purpose}`);
       if (this.#stopping.signal.aborted) break;

@@ -10,23 +10,28 @@ const DELIVERY_LIMIT = 20;
 export const declareExchange = (channel: Channel, owner: string) =>
   channel.assertExchange(namesOf(owner).exchange, 'topic', { durable: true });
 
-/** Where a service is asked to repeat something, and where it answers. */
-export async function declareReplay(channel: Channel, owner: string): Promise<void> {
+/**
+ * Where a service is asked to repeat something, and where it answers.
+ *
+ * @returns how many processes wait for such requests
+ */
+export async function declareReplay(channel: Channel, owner: string): Promise<number> {
   const { replay, replayRequests } = namesOf(owner);
   await channel.assertExchange(REPLAY_REQUESTS, 'topic', { durable: true });
   await channel.assertExchange(replay, 'direct', { durable: true });
-  await channel.assertQueue(replayRequests, {
+  const { consumerCount } = await channel.assertQueue(replayRequests, {
     durable: true,
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': DELIVERY_LIMIT },
   });
   await channel.bindQueue(replayRequests, REPLAY_REQUESTS, owner);
+  return consumerCount;
 }
 
 /**
  * The queue an inbox listens to, bound to whole aggregates (`users.user.#`), because order needs every event of a stream.
  * Single active consumer: one process works, the others stand by.
  *
- * @returns how many processes listen to it
+ * @returns how many processes listen to it, or to its dead letters if they are fewer
  */
 export async function declareInbox(
   channel: Channel,
@@ -35,12 +40,12 @@ export async function declareInbox(
 ): Promise<number> {
   await channel.assertExchange(dead, 'fanout', { durable: true });
   // A dead-letter queue without a dead-letter queue of its own: a limit that nobody reaches (−1 drops on 3.10).
-  await channel.assertQueue(dead, {
+  const letters = await channel.assertQueue(dead, {
     durable: true,
     arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 1_000_000 },
   });
   await channel.bindQueue(dead, dead, '');
-  const { consumerCount } = await channel.assertQueue(queue, {
+  const live = await channel.assertQueue(queue, {
     durable: true,
     arguments: {
       'x-queue-type': 'quorum',
@@ -58,5 +63,5 @@ export async function declareInbox(
     await channel.assertExchange(namesOf(owner).replay, 'direct', { durable: true });
     await channel.bindQueue(queue, namesOf(owner).replay, queue);
   }
-  return consumerCount;
+  return Math.min(live.consumerCount, letters.consumerCount);
 }
