@@ -50,9 +50,15 @@ export class OpsStateController {
   }
 
   @Get('books')
-  @ApiOperation({ summary: 'What of which log was applied, up to which page it balances' })
+  @ApiOperation({
+    summary: 'What of which log was applied, up to which page it balances; what its own log has recorded',
+  })
   async books() {
-    return { accounts: await operations.accounts(this.database) };
+    const [accounts, recorded] = await Promise.all([
+      operations.accounts(this.database),
+      operations.recorded(this.database),
+    ]);
+    return { accounts, recorded };
   }
 
   @Get('log')

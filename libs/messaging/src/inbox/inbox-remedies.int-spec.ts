@@ -14,8 +14,7 @@ import {
 const Listening = reactingService(UserRegistered, ({ userId }, tx) =>
   tx.query('insert into seen (user_id) values ($1)', [userId]),
 );
-// An idle channel forgets after a second what it was permitted; until then the broker does not look again.
-const env = { BOOKS_INTERVAL_MS: '3000' };
+const env = { BOOKS_INTERVAL_MS: '500' };
 
 describe('A running inbox says what to do, and goes on by itself once it is done, when somebody', () => {
   const user = { name: `test-${randomUUID()}`, password: 'secret' };

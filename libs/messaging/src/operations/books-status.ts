@@ -1,4 +1,5 @@
-// The subscriber's side of the books, readable: what was applied of every log, and which pages are missing something.
+// Both sides of the books, readable: what this service has recorded, what it has applied of every log, and which pages are
+// missing something.
 import type { Database } from '@app/database';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 
@@ -83,6 +84,27 @@ export async function ownersSide(
     [aggregate, epoch],
   );
   return side!;
+}
+
+/** The service's own log. */
+export interface Recorded {
+  /** Pages up to this one are final. */
+  settledPage: number;
+  /** Events in them. */
+  accounts: { aggregate: string; epoch: string; recorded: number }[];
+}
+
+const RECORDED = `
+select settled_page::float8 as "settledPage",
+       coalesce((select json_agg(p order by p.aggregate, p.epoch)
+         from (select aggregate, epoch, sum(recorded)::float8 as recorded from messaging.pages
+               group by aggregate, epoch) p), '[]') as accounts
+from messaging.log`;
+
+/** What the service has recorded itself: the other side of what {@link accounts} of its subscribers say. */
+export async function recorded(database: Database): Promise<Recorded> {
+  const [log] = await select<Recorded>(database, RECORDED);
+  return log!;
 }
 
 /** Makes the inboxes compare their books at the next opportunity (within some ten seconds) and pull what is missing. */

@@ -1,4 +1,4 @@
-export { accounts, requestReplay } from './books-status.js';
+export { accounts, recorded, requestReplay } from './books-status.js';
 export { attachments, detach } from './detach.js';
 export { inboxes, rebuildInbox } from './inbox-rebuild.js';
 export { closeHold, listHolds, releaseHold } from './holds.js';

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { UserRegistered } from '@app/contracts';
-import { eventually } from '@app/testing';
+import { eventually, startTestService, Teller, TellingModule, userNamed } from '@app/testing';
 import { behaviour, startShop, TOKEN, UserMoved, type Shop } from './shop.fixture.js';
 
 const registration = (userId: string) => new UserRegistered({ userId, name: 'Ann', email: 'a@example.com' });
@@ -138,6 +138,79 @@ describe('/ops', () => {
     });
   });
 
+  it('shows both sides of the books: what was recorded here and what was applied there', async () => {
+    shop = await startShop();
+    const told = new UserMoved({ userId: randomUUID(), city: 'Rome' });
+    const owner = await startTestService(TellingModule, 'users', {
+      vhost: shop.vhost,
+      env: { OPS_TOKEN: TOKEN, BOOKS_INTERVAL_MS: '500' },
+    });
+    try {
+      const { database, outbox } = owner.app.get(Teller);
+      await database.transaction((tx) => outbox.add(tx, userNamed(told.userId, 'Ann')));
+      await database.transaction((tx) => outbox.add(tx, told));
+      const authorization = `Bearer ${TOKEN}`;
+      await eventually(async () => {
+        const { body: there } = await owner.http('GET', '/ops/books', undefined, { authorization });
+        const { body: here } = await shop.ops('GET', '/books');
+        const [account] = (here as { accounts: { aggregate: string; epoch: string; applied: number }[] }).accounts;
+        expect(account).toMatchObject({ aggregate: 'users.user', applied: 2 });
+        const { aggregate, epoch } = account!;
+        expect(there).toEqual({
+          accounts: [],
+          recorded: { settledPage: expect.any(Number) as number, accounts: [{ aggregate, epoch, recorded: 2 }] },
+        });
+      });
+    } finally {
+      await owner.stop();
+    }
+  });
+
+  it('takes a removed service away from the broker, and writes it down', async () => {
+    shop = await startShop();
+    const { name, api } = shop.vhost;
+    const queues = ['shop.inbox', 'shop.inbox.dead', 'shop.replay-requests'];
+    for (const queue of queues) await api('PUT', `queues/${name}/${queue}`, { durable: true });
+    await api('PUT', `exchanges/${name}/shop.events`, { type: 'topic', durable: true });
+    const left = async () => (await shop.vhost.queues()).filter((queue) => queue.name.startsWith('shop.'));
+    const detach = (body: object) => shop.ops('POST', '/detach', body);
+
+    expect(await detach({ service: 'shop' })).toMatchObject({
+      status: 400,
+      body: { errors: [{ pointer: '#/confirm' }] },
+    });
+    expect(await detach({ service: 'nobody', confirm: true })).toMatchObject({ status: 404 });
+    const found = [...queues, 'shop.events'].map((object) => expect.objectContaining({ name: object }) as object);
+    expect(await detach({ service: 'shop', dryRun: true })).toMatchObject({
+      status: 200,
+      body: { found, affected: 4 },
+    });
+    expect(await left()).toHaveLength(3);
+
+    expect(await detach({ service: 'shop', confirm: true, reason: 'replaced' })).toMatchObject({
+      status: 200,
+      body: { found, affected: 4, kept: [] },
+    });
+    expect(await left()).toEqual([]);
+    // A service that still runs would only declare everything again.
+    expect(await detach({ service: 'orders', confirm: true })).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringContaining('stop the service first') as string },
+    });
+    const { body: audit } = await shop.ops('GET', '/audit');
+    expect(audit).toMatchObject({
+      audit: [
+        {
+          action: 'detach',
+          affected: 4,
+          reason: 'replaced',
+          who: expect.stringContaining('http') as string,
+          parameters: { service: 'shop', inbox: null, objects: [...queues, 'shop.events'], kept: [] },
+        },
+      ],
+    });
+  });
+
   it('tells everything else, too', async () => {
     shop = await startShop();
     await shop.register(randomUUID());
@@ -148,6 +221,7 @@ describe('/ops', () => {
     expect(await get('/timers')).toMatchObject({ timers: { pending: 0 } });
     expect(await get('/books')).toMatchObject({
       accounts: [{ inbox: 'orders', aggregate: 'users.user', applied: 1, parked: 0 }],
+      recorded: { accounts: [] },
     });
     expect(await get('/log')).toMatchObject({ position: 0 });
     expect(await get('/holds')).toEqual({ holds: [] });

@@ -29,7 +29,10 @@ describe('BrokerLink, when it cannot connect, says what to do, and does not hamm
     await links.vhost.api('PUT', `queues/${links.vhost.name}/other`, { durable: true });
     const declare = (channel: Channel) =>
       channel.assertQueue('other', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
-    await attempts(links.link([links.proxy.url], declare), /PRECONDITION.FAILED.*delete it in the management UI/);
+    await attempts(
+      links.link([links.proxy.url], declare),
+      /PRECONDITION.FAILED.*delete it in the management UI.*third parties.* go with it/,
+    );
   });
 
   it('about a virtual host that does not exist', async () => {

@@ -18,7 +18,7 @@ const REMEDIES: [RegExp, string][] = [
   ],
   [
     /PRECONDITION[_-]FAILED/,
-    'A queue or exchange of that name exists with other settings: delete it in the management UI (nothing is lost, events are replayed from the log) or restore its settings',
+    'A queue or exchange of that name exists with other settings: restore them, or delete it in the management UI: events of services are replayed from their logs, but events of third parties that are still in a queue go with it',
   ],
   [/NOT[_-]ALLOWED|virtual host/, 'Check the end of RABBITMQ_URL, and the limits and permissions of the virtual host'],
   [/Login was refused|ACCESS_REFUSED - Login/, 'Check user and password in RABBITMQ_URL'],

@@ -1,6 +1,7 @@
 import { releaseEvents } from '../outbox-release.js';
 import { outboxStatus } from '../outbox-status.js';
 import { cancelTimer, listTimers, retryTimers, timersStatus } from '../timers-status.js';
+import { actOnAll, actOnEach } from './act.js';
 import { numberOf, UsageError, type Command } from './command.js';
 import { age, bytes, due, fields, plural, table } from './table.js';
 
@@ -41,9 +42,17 @@ const release: Command = {
   acts: true,
   options: { all: { type: 'boolean', help: 'all that are set aside' } },
   details: 'Remove the reason first, such as a limit of the broker. What it refuses again is set aside again.',
-  async run({ database, args, flag, action }) {
+  async run(context) {
+    const { database, args, flag, action } = context;
     if (args.length === 0 && !flag('all')) throw new UsageError('Say which: the position of an event, or --all.');
-    const effect = await releaseEvents(database, args.length > 0 ? args : undefined, action);
+    const effect =
+      args.length > 0
+        ? await releaseEvents(database, args, action)
+        : await actOnAll(
+            context,
+            (options) => releaseEvents(database, undefined, options),
+            (count) => `Publish ${plural(count, 'event')} again?`,
+          );
     const done = action.dryRun ? 'would be published again' : 'will be published again within a second or two';
     return {
       json: { ...effect, dryRun: action.dryRun ?? false },
@@ -100,8 +109,13 @@ const retry: Command = {
   scope: 'one',
   acts: true,
   details: 'Happens by itself from time to time, and whenever the service starts.',
-  async run({ database, action }) {
-    const effect = await retryTimers(database, action);
+  async run(context) {
+    const { database, action } = context;
+    const effect = await actOnAll(
+      context,
+      (options) => retryTimers(database, options),
+      (count) => `Try ${plural(count, 'timer')} again?`,
+    );
     const done = action.dryRun ? 'would be tried' : 'will be tried';
     return {
       json: { ...effect, dryRun: action.dryRun ?? false },
@@ -117,14 +131,13 @@ const cancel: Command = {
   arity: [1, 1_000],
   scope: 'one',
   acts: true,
-  async run({ database, args, action, confirm }) {
+  async run(context) {
+    const { database, args, action, confirm } = context;
     await confirm(`Cancel ${plural(args.length, 'timer')} for good?`);
-    for (const id of args) await cancelTimer(database, id, action);
-    const done = action.dryRun ? 'would be cancelled' : 'cancelled';
-    return {
-      json: { affected: args.length, dryRun: action.dryRun ?? false },
-      text: `${plural(args.length, 'timer')} ${done}.`,
-    };
+    return actOnEach(context, async (id) => {
+      await cancelTimer(database, id, action);
+      return action.dryRun ? 'would be cancelled' : 'cancelled';
+    });
   },
 };
 

@@ -1,6 +1,7 @@
 import { discardParked, skipGroup, skipMissing, skipParked } from '../parked-skip.js';
 import { listParked, parkedGroups, type ParkedFilter } from '../parked-query.js';
 import { countBehind, retryGroup, retryParked, type GroupEffect } from '../parked-retry.js';
+import { actOnAll, actOnEach } from './act.js';
 import { numberOf, UsageError, type Command, type Context, type Option, type Output } from './command.js';
 import { outcomeOf, showCommand } from './parked-show.js';
 import { age, due, plural, table } from './table.js';
@@ -85,7 +86,7 @@ const retry: Command = {
   async run(context) {
     const { database, action, args } = context;
     if (args.length === 0) return actOnGroup(context, 'Retry', retryGroup);
-    return actOnEach(args, async (id) => {
+    return actOnEach(context, async (id) => {
       const { decoded } = await retryParked(database, id, action);
       if (action.dryRun) return 'would be tried';
       return decoded === undefined ? outcomeOf(database, id) : `can be read now: ${plural(decoded, 'event')}`;
@@ -113,7 +114,7 @@ const skip: Command = {
     if (context.flag('missing')) return skipOneMissing(context);
     if (args.length === 0) return actOnGroup(context, 'Skip', skipGroup);
     await confirm(`Skip ${plural(args.length, 'event')} for good?`);
-    return actOnEach(args, async (id) => {
+    return actOnEach(context, async (id) => {
       await skipParked(database, id, action);
       return action.dryRun ? 'would be skipped' : 'skipped';
     });
@@ -127,9 +128,10 @@ const discard: Command = {
   arity: [1, 1_000],
   scope: 'one',
   acts: true,
-  async run({ database, action, args, confirm }) {
+  async run(context) {
+    const { database, action, args, confirm } = context;
     await confirm(`Remove ${plural(args.length, 'message')} for good?`);
-    return actOnEach(args, async (id) => {
+    return actOnEach(context, async (id) => {
       await discardParked(database, id, action);
       return action.dryRun ? 'would be removed' : 'removed';
     });
@@ -158,12 +160,6 @@ async function skipOneMissing({ database, args, text, action, confirm }: Context
   return { json: { skipped: sequence, dryRun: action.dryRun ?? false }, text: `Sequence ${sequence}: ${done}` };
 }
 
-async function actOnEach(ids: readonly string[], act: (id: string) => Promise<string>): Promise<Output> {
-  const results: { id: string; result: string }[] = [];
-  for (const id of ids) results.push({ id, result: await act(id) });
-  return { json: { results }, text: results.map(({ id, result }) => `${id}: ${result}`).join('\n') };
-}
-
 type GroupAction = (
   database: Context['database'],
   filter: ParkedFilter,
@@ -171,18 +167,17 @@ type GroupAction = (
 ) => Promise<GroupEffect>;
 
 async function actOnGroup(context: Context, verb: 'Retry' | 'Skip', act: GroupAction): Promise<Output> {
-  const { database, action, confirm } = context;
+  const { database, action } = context;
   const filter = filterOf(context);
   const everything = Object.values(filter).every((value) => value === undefined);
   if (everything && !context.flag('all')) {
     throw new UsageError(`Say which: an id, a filter such as --group <group> or --type <event>, or --all.`);
   }
-  if (!action.dryRun) {
-    const rehearsal = await act(database, filter, { ...action, dryRun: true });
-    const rest = behind(await countBehind(database, filter));
-    if (rehearsal.affected > 0) await confirm(`${verb} ${plural(rehearsal.affected, 'event')}${rest}?`);
-  }
-  const effect = await act(database, filter, action);
+  const effect = await actOnAll(
+    context,
+    (options) => act(database, filter, options),
+    async (count) => `${verb} ${plural(count, 'event')}${behind(await countBehind(database, filter))}?`,
+  );
   const done = `${verb === 'Retry' ? 'due now' : 'skipped'}${action.dryRun ? ' if this were not a dry run' : ''}`;
   const refused = effect.refused.map(({ id, reason }) => `${id}: ${reason}`);
   const text = [`${plural(effect.affected, 'event')} ${done}${behind(effect.behind)}.`, ...refused].join('\n');

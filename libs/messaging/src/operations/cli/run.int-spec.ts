@@ -27,6 +27,26 @@ async function events(line: string, { answers, services = ['orders'], rabbitmqUr
   return { code: await run(words, terminal), ...said };
 }
 
+const setTimer = (id: string, error: string | null = null) =>
+  it_.rows(
+    `insert into messaging.timers (id, due_at, type, aggregate, subject, correlation_id, data, error)
+     values ($1, now() + interval '1 h', 't', 'a', 's', 'c', '{}', $2)`,
+    id,
+    error,
+  );
+
+/** An event that the broker would not take. @returns its position */
+async function refusedEvent(): Promise<string> {
+  const [row] = await it_.rows<{ position: string }>(
+    `with event as (
+       insert into messaging.events (id, type, epoch, aggregate, subject, sequence, page, correlation_id, data)
+       select gen_random_uuid(), 'orders.order.placed.v1', epoch, 'orders.order', gen_random_uuid(), 1, 1, 'c', '{}'
+       from messaging.log returning position)
+     insert into messaging.unpublishable (position, error) select position, 'too large' from event returning position`,
+  );
+  return row!.position;
+}
+
 describe('npm run events', () => {
   it('fits into 100 columns', async () => {
     const type = 'users.user.registered-with-a-long-name.v1';
@@ -121,6 +141,85 @@ describe('npm run events', () => {
     expect(await events(missing)).toMatchObject({ code: 0, out: 'Sequence 2: skipped\n' });
     expect(await events(missing)).toMatchObject({ code: 1, err: 'The next one of that stream is 3, not 2.\n' });
     expect(await it_.gateOf(subject)).toBe(2);
+  });
+
+  it('says what became of each although some are refused', async () => {
+    const [done, other] = [await it_.unreadable('{'), await it_.unreadable('[')];
+    const discarded = await events(`parked discard ${done} 999 ${other} --yes --json`);
+    expect(discarded.code).toBe(4);
+    expect(JSON.parse(discarded.out)).toMatchObject({
+      affected: 2,
+      results: [
+        { id: done, result: 'removed' },
+        { id: other, result: 'removed' },
+      ],
+      refused: [{ id: '999', reason: expect.stringContaining('999') as string }],
+    });
+    const skipped = await it_.parked();
+    expect(await events(`parked skip ${skipped} 999 --yes`)).toMatchObject({
+      code: 4,
+      out: expect.stringMatching(new RegExp(`^${skipped}: skipped\n999: .*999`)) as string,
+    });
+    expect(await events(`parked retry 998 999`)).toMatchObject({
+      code: 4,
+      out: expect.stringMatching(/^998: .*\n999: /) as string,
+    });
+    expect(await it_.audit()).toHaveLength(3);
+  });
+
+  it('reports what it has done before the database went away', async () => {
+    const [done, next, last] = [await it_.unreadable('{'), await it_.unreadable('['), await it_.unreadable('"')];
+    await it_.rows(`create function fail() returns trigger language plpgsql as $$ begin raise 'gone'; end $$`);
+    await it_.rows(
+      `create trigger fail before delete on messaging.parked_events for each row when (old.id = ${next}) execute function fail()`,
+    );
+    expect(await events(`parked discard ${done} ${next} ${last} --yes`)).toMatchObject({
+      code: 4,
+      out: `${done}: removed\n${next}: gone\n${last}: not tried\n`,
+    });
+    expect(await events(`parked discard ${next} ${last} --yes`)).toMatchObject({ code: 1, out: '' });
+    expect(await it_.row(last)).toBeDefined();
+  });
+
+  it('cancels timers, and says which there were not', async () => {
+    const [timer, absent] = [randomUUID(), randomUUID()];
+    await setTimer(timer);
+    expect(await events(`timers cancel ${timer} ${absent} x --yes`)).toMatchObject({
+      code: 4,
+      out: `${timer}: cancelled\n${absent}: There is no timer ${absent} (any more).\nx: "x" is not the id of a timer.\n`,
+    });
+    expect(await it_.audit()).toMatchObject([{ action: 'timers.cancel', affected: 1, parameters: { id: timer } }]);
+  });
+
+  it('asks before it tries all timers again, or releases all events', async () => {
+    for (let i = 0; i < 2; i++) await setTimer(randomUUID(), 'not valid');
+    expect(await events('timers retry', { answers: ['n'] })).toMatchObject({
+      code: 3,
+      asked: ['Try 2 timers again? [y/N] '],
+    });
+    expect(await events('timers retry --dry-run')).toMatchObject({ code: 0, out: '2 timers would be tried again.\n' });
+    expect(await events('timers retry', { answers: ['y'] })).toMatchObject({
+      code: 0,
+      out: '2 timers will be tried again.\n',
+    });
+    expect(await events('timers retry')).toMatchObject({ code: 0, out: '0 timers will be tried again.\n' });
+
+    const [first] = [await refusedEvent(), await refusedEvent(), await refusedEvent()];
+    expect(await events(`outbox release ${first}`)).toMatchObject({ code: 0 });
+    expect(await events('outbox release --all')).toMatchObject({
+      code: 3,
+      err: 'Publish 2 events again? Nobody is there to ask: add --yes.\n',
+    });
+    expect(await events('outbox release --all --yes')).toMatchObject({
+      code: 0,
+      out: '2 events will be published again within a second or two.\n',
+    });
+    expect(await it_.rows('select from messaging.unpublishable')).toEqual([]);
+    expect((await it_.audit()).map(({ action, affected }) => [action, affected])).toEqual([
+      ['timers.retry', 2],
+      ['outbox.release', 1],
+      ['outbox.release', 2],
+    ]);
   });
 
   it('pauses and resumes', async () => {
