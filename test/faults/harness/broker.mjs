@@ -63,6 +63,17 @@ export class Broker {
     return this.api('GET', `queues/${vhost}`);
   }
 
+  /**
+   * The same as it is at this moment; the management API is some seconds behind. What the broker has given up and could not
+   * dead-letter counts in `messages` only.
+   * @param {string} vhost
+   * @returns {Promise<{ name: string, messages: number, messages_ready: number, messages_unacknowledged: number, consumers: number }[]>}
+   */
+  async queuesNow(vhost) {
+    const columns = ['name', 'messages', 'messages_ready', 'messages_unacknowledged', 'consumers'];
+    return JSON.parse(await this.ctl('list_queues', '-p', vhost, '--quiet', '--formatter', 'json', ...columns));
+  }
+
   /** Names as services give them: `consumer@host:pid purpose`. @param {string} vhost @returns {Promise<string[]>} */
   async connections(vhost) {
     const connections = await this.api('GET', `vhosts/${vhost}/connections`);

@@ -1,4 +1,4 @@
-// Before the end: are the connections those of the beginning? After it: is nothing left, and has everybody ended in order?
+// Before the end: are connections and consumers as many as they should be? After it: is nothing left, and has everybody ended in order?
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inboxesOf } from './expectations.mjs';
 
@@ -24,17 +24,22 @@ const BY_ROLE = {
   inbox: ['consumer', 'requests'],
 };
 
+/** @param {import('./service.mjs').Service} service */
+const rolesOf = ({ options }) => (options.env.ROLES ?? 'api,relay,inbox,workers').split(',');
+
+/** @param {Trial} trial @param {string} name of the service */
+const inboxNames = (trial, name) => Object.keys({ ...inboxesOf(name), ...trial.except.moreInboxes[name] });
+
 /**
  * The connections that the processes which run now should have, no more and no less.
  * @param {Trial} trial
  */
 function rightConnections(trial) {
   const running = Object.values(trial.services).filter(({ isRunning }) => isRunning);
-  const all = running.flatMap(({ name, options }) => {
-    const roles = (options.env.ROLES ?? 'api,relay,inbox,workers').split(',');
-    const inboxes = roles.includes('inbox')
-      ? Object.keys({ ...inboxesOf(name), ...trial.except.moreInboxes[name] })
-      : [];
+  const all = running.flatMap((service) => {
+    const { name } = service;
+    const roles = rolesOf(service);
+    const inboxes = roles.includes('inbox') ? inboxNames(trial, name) : [];
     return [
       ...(roles.includes('relay') ? BY_ROLE.relay : []),
       ...(roles.includes('inbox') ? BY_ROLE.inbox : []),
@@ -48,7 +53,7 @@ function rightConnections(trial) {
  * @param {Trial} trial
  * @returns {Promise<string[]>} connections that are too many or too few
  */
-export async function wrongConnections(trial) {
+async function wrongConnections(trial) {
   const right = rightConnections(trial);
   let now = await purposes(trial);
   for (const deadline = Date.now() + PATIENCE_MS; String(now) !== String(right) && Date.now() < deadline;) {
@@ -57,6 +62,79 @@ export async function wrongConnections(trial) {
   }
   if (String(now) !== String(right)) now = purposesOf(await trial.broker.openConnections(trial.vhost));
   return String(now) === String(right) ? [] : [`leak: connections to RabbitMQ are [${now}], not [${right}]`];
+}
+
+/**
+ * What one process may have open at most, by the end of `application_name`; see where the pools are opened.
+ * @param {Trial} trial @param {import('./service.mjs').Service} service
+ * @returns {Record<string, number>}
+ */
+function poolsOf(trial, { name, options }) {
+  return {
+    '': Number(options.env.DATABASE_POOL_SIZE ?? 16) + 1, // one more for groups of commands
+    ...{ operations: 3, ops: 3 },
+    ...{ relay: 2, 'relay lock': 1, replay: 2, 'books keeper': 1, timers: 1 },
+    ...{ inbox: 4, books: 2, workers: inboxNames(trial, name).length * 4 + 2 },
+  };
+}
+
+/**
+ * @param {Trial} trial
+ * @returns {Promise<string[]>} pools with more connections to the database than their processes may have
+ */
+async function overfullPools(trial) {
+  const problems = [];
+  for (const name of trial.databases.names) {
+    const running = Object.values(trial.services).filter((one) => one.name === name && one.isRunning);
+    const rows = await trial.rows(
+      name,
+      `select application_name as who, count(*)::int as has from pg_stat_activity
+       where datname = current_database() and application_name <> 'checker' and backend_type = 'client backend' group by 1`,
+    );
+    for (const { who, has } of rows) {
+      const pool = who === name ? '' : who.replace(`${name} `, '');
+      const may = running.reduce((sum, service) => sum + (poolsOf(trial, service)[pool] ?? 0), 0);
+      if (has > may)
+        problems.push(`leak: ${has} connections to the database of ${name} as "${who}", not at most ${may}`);
+    }
+  }
+  return problems;
+}
+
+/**
+ * @param {Trial} trial
+ * @returns {Promise<string[]>} queues that a process listens to twice, or not at all
+ */
+async function wrongConsumers(trial) {
+  const problems = [];
+  const queues = new Map((await trial.broker.queuesNow(trial.vhost)).map(({ name, consumers }) => [name, consumers]));
+  for (const name of trial.names) {
+    const running = Object.values(trial.services).filter((one) => one.name === name && one.isRunning);
+    const right = running.filter((service) => rolesOf(service).includes('inbox')).length;
+    for (const inbox of inboxNames(trial, name)) {
+      const queue = `${name}.inbox${inbox.slice(name.length)}`;
+      for (const one of [queue, `${queue}.dead`]) {
+        const has = queues.get(one) ?? 0;
+        if (has !== right) problems.push(`leak: ${has} consumers of ${one}, not one of each of ${right} process(es)`);
+      }
+    }
+  }
+  return problems;
+}
+
+/**
+ * While everything runs, at rest.
+ * @param {Trial} trial
+ * @returns {Promise<string[]>} what there is too much of, or too little
+ */
+export async function wrongWhileRunning(trial) {
+  const look = async () => [...(await overfullPools(trial)), ...(await wrongConsumers(trial))];
+  let problems = await look();
+  for (const deadline = Date.now() + PATIENCE_MS; problems.length > 0 && Date.now() < deadline;) {
+    await sleep(250);
+    problems = await look();
+  }
+  return [...(await wrongConnections(trial)), ...problems];
 }
 
 /**

@@ -16,8 +16,13 @@ export class Load {
   repeated = 0;
   /** Answers that left the outcome unknown, but for those of commands that hide an error and are meant to fail. */
   unknowns = 0;
-  /** The longest time until an answer of any kind, in ms. */
+  /** The longest time until an answer of any kind, since `mark`, in ms. */
   slowest = 0;
+  /**
+   * Answers since `mark`, by status; those without one by what was wrong. Not those to commands that are meant to fail.
+   * @type {Map<string | number, number>}
+   */
+  answers = new Map();
   /** Repeated commands that turned out to have been done already. */
   found = 0;
   #next = 0;
@@ -65,6 +70,12 @@ export class Load {
     this.#stopped = true;
   }
 
+  /** From now on, answers and their time are measured anew; those to requests that run already count as well. */
+  mark() {
+    this.slowest = 0;
+    this.answers = new Map();
+  }
+
   get progress() {
     return this.#next / this.plan.length;
   }
@@ -98,6 +109,7 @@ export class Load {
     const answer = await this.#post(command);
     const ms = Date.now() - started;
     this.slowest = Math.max(this.slowest, ms);
+    if (command.mode !== 'swallow') this.answers.set(answer.detail, (this.answers.get(answer.detail) ?? 0) + 1);
     if (answer.repeated) this.found++;
     appendFileSync(this.historyFile, `${JSON.stringify({ at: Date.now(), id: command.id, ms, ...answer })}\n`);
     // A later failure does not take back an earlier success.

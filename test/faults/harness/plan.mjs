@@ -7,14 +7,14 @@ import { randomFrom } from './random.mjs';
 /** @typedef {import('./types.js').LoadOptions} LoadOptions */
 
 const NAMES = [
-  ...Array(7).fill('account.credited'),
-  ...Array(4).fill('account.debited'),
-  ...Array(5).fill('account.noted'),
-  ...Array(2).fill('ticket.raised'),
-  ...Array(2).fill('ticket.closed'),
+  ...Array(6).fill('account.credited'),
+  ...Array(3).fill('account.debited'),
+  ...Array(3).fill('account.noted'),
+  ...Array(4).fill('ticket.raised'),
+  ...Array(4).fill('ticket.closed'),
 ];
-/** Of them, 40 belong to the account's stream and 10 to the ticket's. */
-const EVENTS_PER_ACCOUNT = 50;
+/** Half of them are spread evenly, so that the coldest account still has some 30 events and its ticket about 20. */
+const EVENTS_PER_ACCOUNT = 110;
 
 /**
  * @param {{ seed: string, events: number } & LoadOptions} options
@@ -27,6 +27,7 @@ export function planLoad({ seed, events: asked, times = 1, ...options }) {
     perCommand = 3,
     rolledBack = 0.02,
     oversized = 0,
+    timers = 0,
     padded = {},
     more = [],
     flags = {},
@@ -62,6 +63,10 @@ export function planLoad({ seed, events: asked, times = 1, ...options }) {
     plan.push({ id: '', accountId: `a${random.below(accounts)}`, events: [event(random, names), large] });
   }
   random.shuffle(plan);
+  for (const { mode, events } of plan) {
+    const last = events.at(-1);
+    if (last && !mode && random.next() < timers) last.afterMs = 1_000 + random.below(4_000);
+  }
   for (const [bytes, count] of Object.entries(padded)) padSome(plan, random, Number(bytes), count);
   flagSome(
     plan,

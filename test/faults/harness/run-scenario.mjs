@@ -1,7 +1,7 @@
 // Runs one scenario from the first connection to the last: set up, load, fault, heal, rest, check, stop, look for leaks.
 import { appendFileSync, rmSync } from 'node:fs';
 import { check } from './checker.mjs';
-import { stopAndLook, wrongConnections } from './leaks.mjs';
+import { stopAndLook, wrongWhileRunning } from './leaks.mjs';
 import { untilAtRest } from './rest.mjs';
 import { Trial } from './trial.mjs';
 
@@ -42,7 +42,7 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
       result.problems.push(`late: recovered after ${seconds} s, not within ${scenario.target} s; before that, ${last}`);
     }
     if (trial.evidence.length === 0) result.problems.push('no evidence that the fault happened');
-    result.problems.push(...(await wrongConnections(trial)));
+    result.problems.push(...(await wrongWhileRunning(trial)));
     onPhase('stops');
     result.problems.push(...(await stopAndLook(trial)));
     onPhase('is checked');

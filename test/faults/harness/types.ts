@@ -7,6 +7,8 @@ export interface PlannedEvent {
   amount: number;
   flag?: string;
   paddingBytes?: number;
+  /** Recorded by a timer, so long after the command. */
+  afterMs?: number;
 }
 
 export interface PlannedCommand {
@@ -37,6 +39,8 @@ export interface LoadOptions {
   rolledBack?: number;
   /** Commands with an event of 300 kB, which must be refused; default 0. */
   oversized?: number;
+  /** Share of plain commands whose last event is recorded by a timer, 1–5 s later; default 0. */
+  timers?: number;
   /** How many events are made so many bytes larger, e.g. `{ 80_000: 3 }`. */
   padded?: Record<number, number>;
   /** Further events, such as `account.credited.v2`. */

@@ -2,6 +2,9 @@
 
 const NOTED = 'producer.account.noted.v1';
 
+/** Without any effect of the consumer that was there before, while another one pulls history. */
+const LONGEST_PAUSE_MS = 5_000;
+
 /** Starts the consumer again as another version of itself. @param {Trial} trial @param {string} late */
 async function update(trial, late) {
   await trial.consumer.stop();
@@ -11,6 +14,40 @@ async function update(trial, late) {
   trial.consumer.options.env.FAULTS_LATE = late;
   await trial.consumer.start();
   return new Set(applied.map((row) => row.event_id));
+}
+
+/**
+ * What the consumer that was there before does while another one pulls history.
+ * @param {Trial} trial
+ */
+async function watchLive(trial) {
+  const recorded = () => trial.count('producer', 'select count(*) from messaging.events');
+  const applied = () => trial.count('consumer', `select count(*) from effects where reaction = 'Record'`);
+  let done = await applied();
+  const first = done;
+  const atFirst = (await recorded()) - done;
+  let since = Date.now();
+  let [behind, pause] = [0, 0];
+  const look = async () => {
+    const [now, all] = [await applied(), await recorded()];
+    behind = Math.max(behind, all - now);
+    // With nothing to do, it does not pause.
+    if (now > done || now >= all) since = Date.now();
+    pause = Math.max(pause, Date.now() - since);
+    done = now;
+  };
+  const timer = setInterval(() => void look().catch(() => {}), 250);
+  trial.cleanUps.push(() => clearInterval(timer));
+  return {
+    /** @param {number} [mostBehind] in events, where the load alone does not outrun the machine */
+    prove(mostBehind = Infinity) {
+      clearInterval(timer);
+      trial.prove(
+        done > first && behind < mostBehind * trial.patience && pause < LONGEST_PAUSE_MS * trial.patience,
+        `meanwhile the old consumer applied ${done - first} events, was at most ${behind} behind (${atFirst} at first) and paused for at most ${(pause / 1_000).toFixed(1)} s`,
+      );
+    },
+  };
 }
 
 /** New subscribers, new reactions, and databases that are taken back to an older state. @type {import('../harness/types.js').Scenario[]} */
@@ -27,11 +64,14 @@ export const booksScenarios = [
     async run(trial) {
       await trial.load.reached(0.5);
       const before = await trial.count('producer', 'select count(*) from messaging.events');
+      const others = await watchLive(trial);
       await trial.service('latecomer').start();
       await trial.service('latecomer').ready();
       trial.healed();
       await trial.until('history is pulled', () => trial.service('latecomer').count(/pulling them from the log/g), 60);
+      await trial.until('it has caught up', () => trial.service('latecomer').count(/caught up with/g), 60);
       trial.prove(before > 0, `${before} events had been recorded before the new service was there`);
+      others.prove(3_000);
     },
   },
   {
@@ -47,10 +87,12 @@ export const booksScenarios = [
       await trial.load.reached(0.6);
       const before = await trial.count('producer', 'select count(*) from messaging.events');
       const parked = trial.databases.sample('latecomer', 'select 1 as parked from messaging.parked_events');
+      const others = await watchLive(trial);
       await trial.service('latecomer').start();
       await trial.service('latecomer').ready();
       trial.healed();
       await trial.until('history is pulled', () => trial.service('latecomer').count(/caught up with/g), 120);
+      others.prove();
       await trial.load.done();
       parked.stop();
       const ceiling = 6_000; // a chunk of the log, and a little

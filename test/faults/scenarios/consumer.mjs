@@ -86,8 +86,9 @@ export const consumerScenarios = [
   {
     name: 'events-shuffled-and-repeated',
     what: 'Every event is delivered in random order, a tenth of them ten times, before the relay sends all of them once more.',
-    notice: 'Nothing: events wait for their predecessors.',
-    target: 35,
+    notice: 'Events arrive later, as they wait for their predecessors.',
+    // From the last delivery in disorder; what waits is then applied stream by stream. Measured on a busy machine: 41 s.
+    target: 75,
     short: true,
     services: {
       producer: { env: { ROLES: 'api,inbox,workers' } },
@@ -101,6 +102,7 @@ export const consumerScenarios = [
         Array.from({ length: random.next() < 0.1 ? 10 : 1 }, () => id),
       );
       const sent = await publishAgain(trial, random.shuffle(copies));
+      trial.healed();
       const parked = await trial.until('events are ahead', () =>
         trial.count('consumer', 'select count(*) from messaging.parked_events'),
       );
@@ -116,7 +118,6 @@ export const consumerScenarios = [
         60,
       );
       await trial.service('relay').start();
-      trial.healed();
       const dropped = await trial.until('duplicates come', () => trial.metric('consumer', 'inbox_duplicates_total'));
       trial.prove(dropped > 0, `${dropped} duplicates were dropped`);
     },

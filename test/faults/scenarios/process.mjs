@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { projectDir } from '../../../tools/infrastructure/outside.mjs';
+import { randomFrom } from '../harness/random.mjs';
 
 /** @typedef {import('../harness/trial.mjs').Trial} Trial */
 
@@ -38,7 +39,7 @@ export const processScenarios = [
   },
   {
     name: 'power-cut',
-    what: 'Producer, consumer, RabbitMQ and Postgres are killed at once with SIGKILL and started again in random order.',
+    what: 'Producer, consumer, RabbitMQ and Postgres are killed at once with SIGKILL; the servers come back one after the other, in random order.',
     notice: 'Nothing works until the servers are up again; what was answered with 2xx is there.',
     target: 60,
     seconds: 30,
@@ -53,14 +54,18 @@ export const processScenarios = [
         trial.servers.postgres.kill9(),
       ]);
       await trial.sleep(2);
-      await Promise.all([trial.servers.postgres.start(), trial.servers.node.start()]);
+      const { postgres, node } = trial.servers;
+      // The services, which are started again by themselves, come back before, between or behind their servers.
+      const [first, second] = randomFrom(`${trial.seed}/order`).shuffle([postgres, node]);
+      await first?.start();
+      await second?.start();
       trial.healed();
       const kills = [...trial.producer.ends, ...trial.consumer.ends].filter(
         ({ signal }) => signal === 'SIGKILL',
       ).length;
       trial.prove(
         kills >= 2,
-        `${kills} services and both servers were killed, ${trial.load.unknowns} commands got no answer`,
+        `${kills} services and both servers were killed, ${first === node ? 'RabbitMQ' : 'Postgres'} came back first; ${trial.load.unknowns} commands got no answer or a 5xx`,
       );
     },
   },
@@ -164,6 +169,39 @@ export const processScenarios = [
       trial.prove(
         after >= before,
         `${before} connections were lost and ${after} built again; ${attempts} lines about it`,
+      );
+    },
+  },
+  {
+    name: 'timers-and-kill',
+    what: 'Half of the plain commands set a timer, and the producer is killed when timers have fired but are not committed, five times.',
+    notice: 'Timers fire some seconds late; commands fail while the producer is down, and may be repeated.',
+    target: 30,
+    seconds: 15,
+    load: { seconds: 12, timers: 0.5 },
+    services: {
+      producer: { failpoints: [6, 3, 9, 2, 5].map((hit) => `timers.beforeCommit=kill@${hit}`) },
+      consumer: {},
+    },
+    async run(trial) {
+      const kills = () => trial.producer.ends.filter(({ signal }) => signal === 'SIGKILL').length;
+      await trial.until('the producer has died 5 times', () => kills() >= 5, 120);
+      await trial.producer.ready();
+      trial.healed();
+      await trial.load.done();
+      const left = () => trial.count('producer', 'select count(*) from messaging.timers');
+      await trial.until('all timers have fired', async () => (await left()) === 0);
+      // That each has fired once is for the checker: its event belongs to the command that has set it.
+      const timers = trial.load.plan.filter(({ events }) => events.some(({ afterMs }) => afterMs !== undefined));
+      const fired = await trial.count(
+        'producer',
+        `select count(*) from messaging.events join unnest($1::text[], $2::int[]) as timer (id, index)
+           on data ->> 'commandId' = timer.id and (data ->> 'index')::int = timer.index`,
+        [timers.map(({ id }) => id), timers.map(({ events }) => events.length - 1)],
+      );
+      trial.prove(
+        fired === timers.length && fired > 100,
+        `the producer died ${kills()} times in front of a COMMIT of timers; ${fired} of ${timers.length} have fired`,
       );
     },
   },

@@ -182,8 +182,8 @@ export const relayScenarios = [
   },
   {
     name: 'oversized-events',
-    what: 'Fifty commands try to record an event of 300 kB.',
-    notice: 'These commands are refused with 422 and a clear reason; nothing of them is kept.',
+    what: 'Fifty commands try to record an event of 300 kB; the outbox refuses it, and the service answers with 422.',
+    notice: 'These commands are refused; nothing of them is kept.',
     target: 20,
     load: { oversized: 50 },
     async run(trial) {
@@ -193,7 +193,7 @@ export const relayScenarios = [
       const refused = large.filter(({ id }) => trial.load.outcomes.get(id) === 'failed').length;
       trial.prove(
         refused === large.length && refused >= 50,
-        `${refused} of ${large.length} oversized events were refused`,
+        `${refused} of ${large.length} commands with an oversized event were refused with a 4xx`,
       );
     },
   },

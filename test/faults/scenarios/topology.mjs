@@ -1,4 +1,6 @@
 import { takeOut } from '../harness/courier.mjs';
+import { NotProvedError } from '../harness/trial.mjs';
+import { isSuspended } from './instances.mjs';
 
 /** @typedef {import('../harness/trial.mjs').Trial} Trial */
 
@@ -9,9 +11,21 @@ const waitingIn = (trial, name) =>
     return (queue?.messages ?? 0) > 10 && queue?.messages;
   });
 
-/** Proves that the books found the loss. @param {Trial} trial @param {string} id */
-async function pulled(trial, id) {
-  await trial.until('the missing events are pulled', () => trial.service(id).count(/pulling them from the log/g), 60);
+/** Only the books can tell what is lost now: the load is over, and the consumer down. @param {Trial} trial */
+async function purge(trial) {
+  trial.consumer.signal('SIGSTOP');
+  await trial.load.done();
+  // What it has taken already comes back to the queue when it is killed, and is purged, too.
+  await trial.consumer.stop('SIGKILL');
+  const lost = await waitingIn(trial, 'consumer.inbox');
+  await trial.broker.api('DELETE', `queues/${trial.vhost}/consumer.inbox/contents`);
+  trial.prove(lost, `the queue was purged of ${lost} messages, the last ones of all streams among them`);
+}
+
+/** Proves that the books found the loss. @param {Trial} trial @param {string} id @param {number} [seconds] */
+async function pulled(trial, id, seconds = 60) {
+  const found = () => trial.service(id).count(/pulling them from the log/g);
+  await trial.until('the missing events are pulled', found, seconds);
   const missing = [
     ...trial
       .service(id)
@@ -29,6 +43,8 @@ const healedByBooks =
 
 /** Seconds. An event that was there at three deaths has its next turn 48 s after the last one began, whatever the machine. */
 const AFTER_DEATHS = 60;
+/** Lives that may be needed beyond the last death until the broker gives up. */
+const SUSPENDED_LIVES = 6;
 
 /** Somebody or something destroys what the services have declared at the broker. @type {import('../harness/types.js').Scenario[]} */
 export const topologyScenarios = [
@@ -60,15 +76,51 @@ export const topologyScenarios = [
     books: 1_000,
     async run(trial) {
       await trial.load.reached(0.5);
-      trial.consumer.signal('SIGSTOP');
-      await trial.load.done();
-      // What it has taken already comes back to the queue when it is killed, and is purged, too.
-      await trial.consumer.stop('SIGKILL');
-      const lost = await waitingIn(trial, 'consumer.inbox');
-      await trial.broker.api('DELETE', `queues/${trial.vhost}/consumer.inbox/contents`);
+      await purge(trial);
       await trial.consumer.start();
       trial.healed();
-      trial.prove(lost, `the queue was purged of ${lost} messages, the last ones of all streams among them`);
+      await pulled(trial, 'consumer');
+    },
+  },
+  {
+    name: 'default-intervals',
+    what: 'The queue of the consumer is purged while the consumer is suspended; the books are balanced as seldom as by default.',
+    notice: 'What was lost arrives within two minutes, although nothing else happens.',
+    target: 120,
+    seconds: 45,
+    books: 15_000,
+    async run(trial) {
+      await trial.load.reached(0.5);
+      await purge(trial);
+      await trial.consumer.start();
+      trial.healed();
+      await pulled(trial, 'consumer', 120);
+    },
+  },
+  {
+    name: 'replay-exchange-deleted',
+    what: 'The exchange for requests to the books is deleted, later the binding of the producer’s queue; then the queue of the consumer is purged.',
+    notice: `Both are declared again by themselves. ${healedByBooks}`,
+    target: 60,
+    seconds: 20,
+    books: 1_000,
+    async run(trial) {
+      const where = `bindings/${trial.vhost}/e/replay.requests/q/producer.replay-requests`;
+      const declaredAgain = async () => {
+        const since = Date.now();
+        await trial.until('requests reach the producer again', async () => (await bindings()).length > 0, 30);
+        return ((Date.now() - since) / 1_000).toFixed(1);
+      };
+      const bindings = () => trial.broker.api('GET', where).catch(() => []);
+      await trial.load.reached(0.3);
+      await trial.broker.api('DELETE', `exchanges/${trial.vhost}/replay.requests`);
+      trial.prove(true, `the exchange was deleted, and there again after ${await declaredAgain()} s`);
+      await purge(trial);
+      for (const { properties_key: key } of await bindings())
+        await trial.broker.api('DELETE', `${where}/${encodeURIComponent(key)}`);
+      await trial.consumer.start();
+      trial.healed();
+      trial.prove(true, `the binding was removed, and there again after ${await declaredAgain()} s`);
       await pulled(trial, 'consumer');
     },
   },
@@ -160,41 +212,91 @@ export const topologyScenarios = [
     target: AFTER_DEATHS,
     seconds: 60,
     load: { slow: 0 },
-    services: { producer: {}, consumer: { failpoints: Array.from({ length: 22 }, () => 'inbox.beforeCommit=kill@1') } },
-    run: (trial) => crashUntilGivenUp(trial, async () => {}),
+    services: { producer: {}, consumer: { failpoints: dying(22) } },
+    async run(trial) {
+      const { consumer } = trial;
+      await trial.until('it has died 22 times', () => consumer.ends.length >= 22, 250);
+      const dead = await suspendedUntil(trial, async () => {
+        const now = await messagesIn(trial, 'consumer.inbox.dead');
+        if (now.messages === 0) await consumer.kill();
+        return now.messages;
+      });
+      consumer.signal('SIGCONT');
+      trial.healed();
+      await consumer.ready();
+      await retryGivenUp(trial);
+      const deaths = consumer.ends.length;
+      trial.prove(
+        dead > 0,
+        `the consumer died ${deaths} times in a row; the broker had given up on ${dead} messages then`,
+      );
+    },
   },
   {
     name: 'dead-letter-exchange-missing',
-    what: 'The same, and the dead-letter exchange is deleted meanwhile.',
+    what: 'The same, and the dead-letter exchange is deleted when the broker gives up: it has nowhere to put these messages.',
     notice:
-      'Effects arrive when the service has stopped crashing; an event that was there at four deaths waits for an operator.',
+      'Effects arrive when the service has stopped crashing and is up again; an event that was there at four deaths waits for an operator.',
     target: AFTER_DEATHS,
     seconds: 60,
+    // The broker tries again only minutes later; until then, the books have pulled what it keeps.
     books: 1_000,
     load: { slow: 0 },
-    services: { producer: {}, consumer: { failpoints: Array.from({ length: 22 }, () => 'inbox.beforeCommit=kill@1') } },
-    run: (trial) =>
-      crashUntilGivenUp(trial, async () => {
+    services: { producer: {}, consumer: { failpoints: dying(20) } },
+    async run(trial) {
+      const { consumer } = trial;
+      await trial.until('it has died 20 times', () => consumer.ends.length >= 20, 250);
+      const { kept, dead } = await suspendedUntil(trial, async () => {
         await trial.broker.api('DELETE', `exchanges/${trial.vhost}/consumer.inbox.dead`);
-        trial.prove(true, 'the dead-letter exchange was deleted');
-      }),
+        await consumer.stop('SIGKILL');
+        await trial.sleep(5);
+        const { messages, messages_ready: ready } = await messagesIn(trial, 'consumer.inbox');
+        const { messages: dead } = await messagesIn(trial, 'consumer.inbox.dead');
+        if (messages === ready) await consumer.start();
+        return messages > ready && { kept: messages - ready, dead };
+      });
+      const deaths = consumer.ends.length;
+      trial.prove(
+        dead === 0,
+        `after ${deaths} deaths the broker gave up on ${kept} messages, had no exchange for them and kept them in the queue`,
+      );
+      consumer.options.failpoints = [];
+      await consumer.start();
+      trial.healed();
+      await consumer.ready();
+      await retryGivenUp(trial);
+    },
   },
 ];
 
-/** @param {Trial} trial @param {() => Promise<void>} meanwhile */
-async function crashUntilGivenUp(trial, meanwhile) {
-  await trial.until('it has died 15 times', () => trial.consumer.ends.length >= 15, 150);
-  await meanwhile();
-  await trial.until('it has died 22 times', () => trial.consumer.ends.length >= 22, 150);
-  trial.healed();
-  await trial.consumer.ready();
-  const kills = trial.consumer.ends.filter(({ signal }) => signal === 'SIGKILL').length;
-  const guarded = await trial.count('consumer', 'select count(*) from messaging.inbox_attempts');
-  trial.prove(
-    kills >= 22,
-    `the consumer died ${kills} times in a row; ${guarded} events were under suspicion in the end`,
+/** So many lives that end in front of the first COMMIT, and some that are suspended there. @param {number} times */
+function dying(times) {
+  return Array.from({ length: times + SUSPENDED_LIVES }, (_, life) =>
+    life < times ? 'inbox.beforeCommit=kill@1' : 'inbox.beforeCommit=stop@1',
   );
-  await retryGivenUp(trial);
+}
+
+/**
+ * Not every death counts for every message: the service may die of its other inbox before it has been given any of this one.
+ * @template T
+ * @param {Trial} trial
+ * @param {() => Promise<T | undefined | false | 0>} look while the consumer is suspended; if in vain, lets the next life begin
+ * @returns {Promise<T>}
+ */
+async function suspendedUntil(trial, look) {
+  for (let life = 0; life < SUSPENDED_LIVES; life++) {
+    await trial.until('it is suspended in front of a COMMIT', () => isSuspended(trial.consumer.pid), 60);
+    const found = await look();
+    if (found) return found;
+  }
+  throw new NotProvedError(`the broker did not give up within ${trial.consumer.ends.length} deaths`);
+}
+
+/** @param {Trial} trial @param {string} name */
+async function messagesIn(trial, name) {
+  const queue = (await trial.broker.queuesNow(trial.vhost)).find((one) => one.name === name);
+  if (!queue) throw new Error(`there is no queue ${name}`);
+  return queue;
 }
 
 /** Where 22 deaths take more than 90 s, an event may have been there at four of them. @param {Trial} trial */

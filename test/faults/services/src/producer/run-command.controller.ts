@@ -16,6 +16,8 @@ const command = z.strictObject({
         amount: z.int(),
         flag: z.enum(FLAGS).optional(),
         paddingBytes: z.int().optional(),
+        /** Recorded by a timer, so long after the command. */
+        afterMs: z.int().optional(),
       }),
     )
     .min(1)

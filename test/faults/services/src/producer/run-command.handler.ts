@@ -1,5 +1,5 @@
 import { Database, isUniqueViolation, type OpenTransaction, type Transaction } from '@app/database';
-import { EventRefusedError, Outbox } from '@app/messaging';
+import { EventRefusedError, Outbox, Timers } from '@app/messaging';
 import { ConflictProblem, UnprocessableProblem } from '@app/service';
 import { Command, CommandHandler, type ICommandHandler } from '@nestjs/cqrs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,6 +22,7 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
   constructor(
     private readonly database: Database<FaultsTables>,
     private readonly outbox: Outbox,
+    private readonly timers: Timers,
   ) {}
 
   async execute({ body }: RunCommand): Promise<'done' | 'repeated'> {
@@ -63,12 +64,13 @@ export class RunCommandHandler implements ICommandHandler<RunCommand> {
   }
 
   async #record(tx: OpenTransaction, { id, accountId, events }: CommandBody): Promise<void> {
-    for (const [index, { name, amount, flag, paddingBytes }] of events.entries()) {
+    for (const [index, { name, amount, flag, paddingBytes, afterMs }] of events.entries()) {
       const Contract = producerEvents.find(({ type }) => type === `producer.${name}.v1` || type === `producer.${name}`);
       if (!Contract) throw new UnprocessableProblem(`no event ${name}`);
       const padding = paddingBytes === undefined ? undefined : 'x'.repeat(paddingBytes);
       const event = new Contract({ accountId, commandId: id, index, amount, flag, padding });
-      await this.outbox.add(tx, event).catch(refuse);
+      if (afterMs !== undefined) await this.timers.set(tx, { afterMs }, event);
+      else await this.outbox.add(tx, event).catch(refuse);
     }
   }
 }
