@@ -51,7 +51,9 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     Object.assign(result, verdict);
     result.problems.push(...problems);
   } catch (error) {
-    result.problems.push(/** @type {Error} */ (error).name === 'NotProvedError' ? String(error) : stackOf(error));
+    const isNotProved = /** @type {Error} */ (error).name === 'NotProvedError';
+    result.problems.push(isNotProved ? String(error) : stackOf(error));
+    if (isNotProved) result.problems.push(...(await irreparable(trial)));
   }
   const outcomes = [...trial.load.outcomes.values()];
   result.commands.ok = outcomes.filter((outcome) => outcome === 'ok').length;
@@ -65,6 +67,12 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
   if (result.ok) rmSync(trial.dir, { recursive: true, force: true });
   else appendFileSync(`${trial.dir}/result.json`, `${JSON.stringify(result, null, 2)}\n`);
   return { ...result, dir: trial.dir };
+}
+
+/** What no time can heal, of a run that has ended early: so much may tell why. @param {Trial} trial @returns {Promise<string[]>} */
+async function irreparable(trial) {
+  const { problems } = await check(trial).catch(() => ({ problems: [] }));
+  return problems.filter((problem) => /^(duplicated|outOfOrder): /.test(problem));
 }
 
 /** Of a scenario that has not been run. @param {Scenario} scenario @returns {Result} */
