@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { UserRegistered } from '@app/contracts';
-import { Database } from '@app/database';
+import { InventoryStatusChanged, PaymentFailed, UserRegistered } from '@app/contracts';
+import { Database, type Transaction } from '@app/database';
 import { operations } from '@app/messaging';
 import {
   createServiceDatabase,
@@ -14,6 +14,7 @@ import {
   type TestService,
   type TestVhost,
 } from '@app/testing';
+import { Module } from '@nestjs/common';
 
 // Every run of a reaction is a row.
 const SEEN = 'create table if not exists seen (n bigint generated always as identity, user_id uuid, name text)';
@@ -213,3 +214,49 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     }, WITHIN);
   }, 90_000);
 });
+
+it('A service that begins to listen to another aggregate of a log hears all of its history', async () => {
+  const heard = async (contract: typeof InventoryStatusChanged | typeof PaymentFailed) => {
+    const rows = await users.rows<{ n: number }>('select n from seen where type = $1 order by n', contract.type);
+    return rows.map(({ n }) => n);
+  };
+  const remember = (type: string, n: number, tx: Transaction) =>
+    tx.query('insert into seen (type, n) values ($1, $2)', [type, n]);
+  const Inventory = reactingService(InventoryStatusChanged, (event, tx) =>
+    remember(InventoryStatusChanged.type, event.available, tx),
+  );
+  const Payments = reactingService(PaymentFailed, (event, tx) =>
+    remember(PaymentFailed.type, Number(event.reason), tx),
+  );
+  @Module({ imports: [Inventory, Payments] })
+  class Both {}
+
+  const [vhost, database] = await Promise.all([createTestVhost(), createServiceDatabase('users')]);
+  const sql = 'create table if not exists seen (type text, n integer)';
+  const orders = await startTestService(TellingModule, 'orders', { vhost, env });
+  const { database: log, outbox } = orders.app.get(Teller);
+  const tell = (from: number, upTo: number) =>
+    log.transaction(async (tx) => {
+      for (let n = from; n <= upTo; n++) {
+        await outbox.add(tx, new InventoryStatusChanged({ ...InventoryStatusChanged.example, available: n }));
+        await outbox.add(tx, new PaymentFailed({ ...PaymentFailed.example, reason: String(n) }));
+      }
+    });
+  const numbers = (upTo: number) => Array.from({ length: upTo }, (_, i) => i + 1);
+  let users = await startTestService(Inventory, 'users', { vhost, database, env, sql });
+  await tell(1, 30);
+  await eventually(async () => expect(await heard(InventoryStatusChanged)).toEqual(numbers(30)), WITHIN);
+  await users.stop();
+  await tell(31, 60);
+  users = await startTestService(Both, 'users', { vhost, database, env, sql });
+  await tell(61, 70);
+  await eventually(async () => {
+    expect(await heard(InventoryStatusChanged)).toEqual(numbers(70));
+    expect(await heard(PaymentFailed)).toEqual(numbers(70));
+  }, WITHIN);
+  expect(await users.rows('select from messaging.parked_events')).toEqual([]);
+  await users.stop();
+  await orders.stop();
+  await database.drop();
+  await vhost.drop();
+}, 90_000);
