@@ -75,7 +75,7 @@ function poolsOf(trial, { name, options }) {
     '': Number(options.env.DATABASE_POOL_SIZE ?? 16) + 1, // one more for groups of commands
     ...{ operations: 3, ops: 3 },
     ...{ relay: 2, 'relay lock': 1, replay: 2, 'books keeper': 1, timers: 1 },
-    ...{ inbox: inboxes * 2 + 2, books: 2, workers: inboxes * 4 + 2 },
+    ...{ inbox: 4, books: 2, workers: inboxes * 4 + 2 },
   };
 }
 

@@ -17,7 +17,7 @@ import { ForkError, Gate, StaleGateError, type GateTrust } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
 import { hasParked, park, unpark } from './parked-events.js';
-import { gated, planBatch, type Plan, type Planner } from './plan.js';
+import { gated, planBatch, type Planner } from './plan.js';
 import { Failed, ReactionRunner, ShuttingDownError, SlowReactionError, type Planned } from './reaction-runner.js';
 import { runsOf, streamOf } from './runs.js';
 
@@ -59,9 +59,6 @@ export class Applier {
   readonly #runner: ReactionRunner;
   /** Their events are not handed on together. */
   readonly #curious = new WeakSet<MessageHandler>();
-  /** Types of events whose reactions were never seen to touch more than the event's own stream; and those that were. */
-  readonly #solitary = new Set<string>();
-  readonly #sociable = new Set<string>();
   #lookFirst = 0;
   /** So many events are done one by one. */
   #alone = 0;
@@ -90,29 +87,6 @@ export class Applier {
     }
     for (const item of items) await this.#applyAlone(item, known, limitMs);
     this.#alone = Math.max(0, this.#alone - items.length);
-  }
-
-  /**
-   * The streams of `items`; `undefined` if they may touch more than that, or are not all in streams. Two batches without a common
-   * stream can be applied at the same time: what else reactions touch, Postgres would lock, and often until a deadlock.
-   */
-  streamsOf(items: readonly Item[]): Set<string> | undefined {
-    if (this.#alone > 0) return undefined;
-    const streams = new Set<string>();
-    for (const { envelope } of items) {
-      if (envelope.kind !== 'logged' || !this.#solitary.has(envelope.type)) return undefined;
-      streams.add(envelope.stream);
-    }
-    return streams;
-  }
-
-  /** Remembers of which types it is known that they keep to their streams. */
-  #meet({ react, done }: Plan): void {
-    for (const { item, route } of react) {
-      if (route.keys?.length !== 0) this.#sociable.add(item.envelope.type);
-    }
-    for (const { envelope } of done) this.#solitary.add(envelope.type);
-    for (const type of this.#sociable) this.#solitary.delete(type);
   }
 
   async #applyAlone(item: Item, known: Known, limitMs: number): Promise<void> {
@@ -170,7 +144,6 @@ export class Applier {
       ]);
       const fresh = await firstSeen(tx, inbox, items);
       const plan = planBatch(items, gate, fresh, failures, this.options);
-      this.#meet(plan);
       const runs = runsOf(plan.react, ({ item, route }) => this.#canJoin(route) && !suspects.has(item));
       await this.#react(tx, gate, runs, limitMs);
       tx.afterCommit(() => countBatch(plan));

@@ -9,7 +9,7 @@ import { Pauses } from '../operations/pauses.js';
 import { atMost } from '../rabbitmq/backoff.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { AwaitedEventBus } from './awaited-event-bus.js';
-import { BATCHES, FINISH_MS, Inbox } from './inbox.js';
+import { FINISH_MS, Inbox } from './inbox.js';
 import { STREAMS } from './parked-worker.js';
 import { watchEventLoop } from './watchdog.js';
 
@@ -50,8 +50,8 @@ export class InboxServer extends Server implements CustomTransportStrategy {
     const { roles, service, databaseUrl: url, rabbitmqUrls, booksIntervalMs = BOOKS_INTERVAL_MS } = this.options;
     if (!roles.has('inbox') && !roles.has('workers')) return callback();
     const settings = connectionSettings({ url, applicationName: `${service} inbox` });
+    const pool = openPool({ ...settings, max: 4, pipeline: true });
     const inboxes = this.bus.inboxes;
-    const pool = openPool({ ...settings, max: inboxes.length * BATCHES + 2, pipeline: true });
     const workerPool = openPool({
       ...settings,
       application_name: `${service} workers`,

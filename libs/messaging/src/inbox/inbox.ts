@@ -32,13 +32,6 @@ const PREFETCH = 300;
 /** Events in one transaction at most, and the time it should take. */
 const MAX_BATCH = 2_000;
 const TARGET_BATCH_MS = 100;
-/** That are applied at the same time at most. */
-export const BATCHES = 2;
-/**
- * A batch of so many events begins while the one before it is still on its way, if they have no stream in common: one keeps
- * Postgres busy, the other this process. Fewer have no backlog behind them, and are better done together.
- */
-const OVERLAP_FROM = 256;
 /** How long a batch takes is not known yet; from one to the next it at most doubles. */
 const FIRST_BATCH = 16;
 /** What is being applied when the process is to end has this long. */
@@ -62,14 +55,6 @@ interface InboxOptions {
   isLogged: (source: string) => boolean;
   booksIntervalMs: number;
   pauses: Pauses;
-}
-
-/** On its way. */
-interface Batch {
-  deliveries: readonly Delivery[];
-  settled: Promise<boolean>;
-  /** Of its events, if it leaves others alone. */
-  streams?: Set<string> | undefined;
 }
 
 export class Inbox {
@@ -203,73 +188,37 @@ export class Inbox {
     this.#working ??= this.#work(channel).finally(() => (this.#working = undefined));
   }
 
-  /** Applies what has arrived, batch by batch, two of them at a time at most; never waits to fill one. */
+  /** Applies what has arrived, batch by batch; never waits to fill one. */
   async #work(channel: Channel): Promise<void> {
-    let before: Batch | undefined;
-    for (;;) {
-      // Deliveries that came in one read of the socket belong together; and the statements of a batch go out before the next is read.
-      await new Promise(setImmediate);
-      this.#readAhead();
-      if (this.#ahead.length === 0 || (before && !this.#overlaps(before, this.#ahead))) {
-        if (!before || !(await before.settled)) return;
-        before = undefined;
-        continue;
+    await new Promise(setImmediate); // deliveries that came in one read of the socket belong together
+    for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) {
+      // While the database works on this batch, the next one is read.
+      const readAhead = setImmediate(() => (this.#ahead = this.#take()));
+      try {
+        if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
+        await this.#apply(deliveries);
+        await failpoint('inbox.afterCommit');
+        this.#trouble = undefined;
+        if (!sabotaged('ack-before-commit') && !sabotaged('automatic-ack')) acknowledge(channel, deliveries);
+      } catch (error) {
+        // Nothing is lost: unacknowledged deliveries come again.
+        this.#trouble = (error as Error).message;
+        this.#logger.error(`paused: ${describe(error)}`);
+        this.#forget();
+        this.#link.rebuild('the inbox is paused');
+        return;
+      } finally {
+        clearImmediate(readAhead);
       }
-      const deliveries = this.#ahead;
-      this.#ahead = [];
-      const older = before;
-      before = { deliveries, settled: this.#settle(channel, deliveries, older?.settled) };
-      if (older && !(await older.settled)) return void (await before.settled);
     }
   }
 
-  /** While the database works on one batch, the next one is read. */
-  #readAhead(): void {
-    if (this.#ahead.length > 0) return;
-    this.#ahead = takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
-  }
-
-  /** Whether `next` may begin before `batch` has ended: both are nothing but events that keep to their streams, to different ones. */
-  #overlaps(batch: Batch, next: readonly Delivery[]): boolean {
-    batch.streams ??= this.#streamsOf(batch.deliveries);
-    if (!batch.streams) return false;
-    const streams = this.#streamsOf(next);
-    for (const stream of streams ?? []) if (batch.streams.has(stream)) return false;
-    return streams !== undefined;
-  }
-
-  #streamsOf(deliveries: readonly Delivery[]): Set<string> | undefined {
-    const isPlain = deliveries.every(
-      ({ answer, chunkEnd, suspect, givenUp, unreadable }) =>
-        !answer && !chunkEnd && !suspect && !givenUp && unreadable.length === 0,
-    );
-    const items = isPlain ? deliveries.flatMap((delivery) => delivery.items) : [];
-    return items.length >= OVERLAP_FROM ? this.#applier.streamsOf(items) : undefined;
-  }
-
-  /** @returns whether it is applied and acknowledged; if not, everything is built anew */
-  async #settle(
-    channel: Channel,
-    deliveries: readonly Delivery[],
-    before: Promise<boolean> | undefined,
-  ): Promise<boolean> {
-    try {
-      if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
-      await this.#apply(deliveries);
-      await failpoint('inbox.afterCommit');
-      // An acknowledgement is for everything that was delivered before, too.
-      if (before && !(await before)) return false;
-      this.#trouble = undefined;
-      if (!sabotaged('ack-before-commit') && !sabotaged('automatic-ack')) acknowledge(channel, deliveries);
-      return true;
-    } catch (error) {
-      // Nothing is lost: unacknowledged deliveries come again.
-      this.#trouble = (error as Error).message;
-      this.#logger.error(`paused: ${describe(error)}`);
-      this.#forget();
-      this.#link.rebuild('the inbox is paused');
-      return false;
-    }
+  #take(): Delivery[] {
+    if (this.#ahead.length === 0)
+      return takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
+    const taken = this.#ahead;
+    this.#ahead = [];
+    return taken;
   }
 
   /** What is not being applied yet: it is not acknowledged, so it comes again. */
