@@ -32,11 +32,9 @@ function header(results, { settings: { seed, events, patience, atOnce }, version
     ...(atOnce > 1 ? [`${atOnce} scenarios ran at the same time (\`--at-once\`).`] : []),
   ];
   const exceptions = [
-    ...(runs.length > 1
-      ? [
-          `In ${runs.length} runs (\`--resume\`): ${runs.map(({ began, scenarios }) => `${scenarios} on ${began}`).join(', ')}.`,
-        ]
-      : []),
+    runs.length > 1
+      ? `In ${runs.length} runs (\`--resume\`): ${runs.map(told).join(', ')}.`
+      : `In one run: ${runs.map(told).join('')}.`,
     ...repeated.map(({ scenario, problem }) => `Run again, because it had failed: \`${scenario}\` (${problem}).`),
     ...leftOut.map(({ scenario, reason }) => `Not run: \`${scenario}\`, which ${reason}.`),
   ].map((line) => `\n- ${line}`);
@@ -58,6 +56,9 @@ The guards that make it so are switched off one by one in \`npm run test:sabotag
 _Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere. Some of that is the
 load itself: retries after 1 s and 5 s, and reactions that take longer than the 2 s of a live one. \`nothing-happens\` shows how much.`;
 }
+
+/** @param {Stored['runs'][number]} run */
+const told = ({ began, scenarios, code }) => `${scenarios} on ${began}${code ? `, ${code}` : ''}`;
 
 /** @param {readonly Result[]} results */
 function table(results) {

@@ -1,7 +1,9 @@
 // What a run has found so far. It is on disk after every scenario, so that a run that was interrupted, or failed in a few
 // scenarios, need not begin again; what had failed before stays on record.
+import { spawnSync } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { Failure } from '../../../tools/infrastructure/failure.mjs';
+import { projectDir } from '../../../tools/infrastructure/outside.mjs';
 
 /** @typedef {import('./types.js').Result} Result */
 /** @typedef {import('./types.js').Scenario} Scenario */
@@ -11,15 +13,24 @@ import { Failure } from '../../../tools/infrastructure/failure.mjs';
  * @typedef {object} Stored the file
  * @property {Settings} settings
  * @property {Record<string, string>} versions
- * @property {{ began: string, seconds: number, scenarios: number }[]} runs of which it is the record
+ * @property {{ began: string, seconds: number, scenarios: number, code?: string }[]} runs of which it is the record
  * @property {Result[]} results the last one of each scenario
  * @property {{ scenario: string, problem: string }[]} repeated what had failed before it was run again
  * @property {{ scenario: string, reason: string }[]} leftOut
  */
 
+/** Of the code that is run; without git, or outside of a clone, nobody knows. */
+function commitNow() {
+  const git = (/** @type {string[]} */ ...args) => spawnSync('git', args, { cwd: projectDir, encoding: 'utf8' });
+  const { status, stdout } = git('rev-parse', '--short', 'HEAD');
+  if (status !== 0) return undefined;
+  const isChanged = git('status', '--porcelain').stdout.trim() !== '';
+  return `commit ${stdout.trim()}${isChanged ? ' with changes' : ''}`;
+}
+
 export class RunRecord {
   #began = Date.now();
-  #run = { began: new Date().toISOString().slice(0, 10), seconds: 0, scenarios: 0 };
+  #run = { began: new Date().toISOString().slice(0, 10), seconds: 0, scenarios: 0, code: commitNow() };
   #file;
 
   /** @param {Stored} stored @param {string | undefined} file */
