@@ -187,6 +187,28 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     expect(await orders!.rows(`select from seen where name = 'another 3'`)).toEqual([]);
   }, 90_000);
 
+  it('a log was closed by mistake: opened again, it brings what was dropped meanwhile', async () => {
+    const own = () => orders!.app.get(Database);
+    const action = { operator: { who: 'test', reason: 'by mistake' } };
+    await listen();
+    await tell(5);
+    await isComplete();
+    const [log] = await users.rows<{ epoch: string }>('select epoch from messaging.log');
+    const held = `insert into messaging.inbox_holds (inbox, source, epoch, reason) values ('orders', '/users', $1, 'forged')`;
+    await orders!.rows(held, log!.epoch);
+    await eventually(async () => expect((await orders!.ready()).body).toMatchObject({ status: 'degraded' }), WITHIN);
+    await tell(5);
+    await eventually(async () => expect(await orders!.rows('select from messaging.parked_events')).toHaveLength(15));
+    expect(await operations.closeHold(own(), { source: 'users' }, action)).toEqual({ affected: 1, dropped: 15 });
+    const dropped = await metric('inbox_closed_dropped_total');
+    await eventually(async () => expect((await orders!.ready()).body).toMatchObject({ status: 'ok' }), WITHIN);
+    await tell(5);
+    await published();
+    await eventually(async () => expect(await metric('inbox_closed_dropped_total')).toBe(dropped + 15), WITHIN);
+    await operations.releaseHold(own(), { source: 'users', ...log! }, action);
+    await isComplete();
+  }, 90_000);
+
   it('but what its owner has lost, too, is reported until somebody gives it up', async () => {
     const unbalanced = () => metric('inbox_pages_unbalanced{inbox="orders",source="/users"}');
     await tell(1);

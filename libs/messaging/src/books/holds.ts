@@ -3,11 +3,22 @@
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 
+/**
+ * What is dropped of a life `h` that is closed: parked events `p` that the books would miss if it were opened again. What they have
+ * counted as parked in a page that balances stays parked, for it would never be pulled.
+ */
+export const DROPPED = `
+p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and not exists (
+  select from messaging.inbox_books b
+  where (b.inbox, b.source, b.epoch, b.aggregate) = (p.inbox, p.source, p.epoch, p.aggregate) and p.page <= b.balanced_page
+    and not exists (
+      select from messaging.inbox_gaps g
+      where (g.inbox, g.source, g.epoch, g.aggregate, g.page) = (p.inbox, p.source, p.epoch, p.aggregate, p.page)))`;
+
 // While a life of a log is being closed, an inbox that does not know it yet may still park events of it.
 const DROP = `
 delete from messaging.parked_events p using messaging.inbox_holds h
-where h.inbox = $1 and h.closed_at is not null
-  and p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch`;
+where h.inbox = $1 and h.closed_at is not null and ${DROPPED}`;
 
 export class Holds {
   readonly #logger = new Logger('Books');

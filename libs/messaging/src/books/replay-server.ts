@@ -161,7 +161,7 @@ export class ReplayServer {
     while (!this.#stopping.signal.aborted) {
       await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
-      await checkConsumers(this.#link, (channel) => declareReplay(channel, service));
+      await checkConsumers(this.#link, (channel) => declareReplay(channel, service), this.#stopping.signal);
     }
   }
 

@@ -292,7 +292,8 @@ export class Inbox {
       await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       if (this.options.pauses.isPaused(this.#scope)) continue;
-      await checkConsumers(this.#link, (channel) => declareInbox(channel, this.#names, this.#router.aggregates));
+      const declare = (channel: Channel) => declareInbox(channel, this.#names, this.#router.aggregates);
+      await checkConsumers(this.#link, declare, this.#stopping.signal);
       if (!sabotaged('ask-before-bind')) await this.#look(false);
     }
   }

@@ -15,6 +15,8 @@ export interface Plan {
   done: Item[];
   duplicates: Item[];
   advanced: LoggedEvent[];
+  /** Of logs that an operator has closed. */
+  dropped: Item[];
 }
 
 export interface Planner {
@@ -39,10 +41,13 @@ export function planBatch(
   failures: ReadonlyMap<Item, Failure>,
   planner: Planner,
 ): Plan {
-  const plan: Plan = { react: [], park: [], done: [], duplicates: [], advanced: [] };
+  const plan: Plan = { react: [], park: [], done: [], duplicates: [], advanced: [], dropped: [] };
   for (const item of items) {
     const event = gated(item);
-    if (event && planner.holds.isClosed(event.source, event.epoch)) continue; // dropped; it stays in its owner's log
+    if (event && planner.holds.isClosed(event.source, event.epoch)) {
+      plan.dropped.push(item);
+      continue;
+    }
     if (event ? !passes(plan, item, event, gate, planner) : !isNew(plan, item, fresh)) continue;
     const fate = failures.get(item) ?? fateOf(item, planner.router);
     if ('state' in fate) {

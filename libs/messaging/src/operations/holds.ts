@@ -1,6 +1,7 @@
 // Logs of others that contradict what was applied here: nothing of them is applied until somebody decides.
 import type { Database, Transaction } from '@app/database';
 import type { QueryResultRow } from 'pg';
+import { DROPPED } from '../books/holds.js';
 import { acceptSurplus } from '../books/ledger.js';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 import { sourceOf } from './parked-query.js';
@@ -11,7 +12,7 @@ export interface Hold {
   epoch: string;
   reason: string;
   since: Date;
-  /** Since when it is closed for good, if it is. */
+  /** Since when it is closed, if it is. */
   closedAt: Date | null;
   /** Events of it that are parked; at most 10 001 are counted. */
   parked: number;
@@ -40,7 +41,7 @@ const OPEN = `h.closed_at is null and ${MATCHING}`;
 const OPEN_OR_NAMED = `(h.closed_at is null or $2::uuid is not null) and ${MATCHING}`;
 
 /**
- * Lets a held log flow again, for instance because the event that contradicted was forged and is discarded. What was
+ * Lets a held log flow again, for instance because the event that contradicted was forged. What was
  * applied beyond the owner's counts is accepted; an event that still contradicts what was applied holds it again. A life
  * that was closed is opened again if it is named by its epoch: what was dropped of it is pulled from its owner's log.
  *
@@ -56,7 +57,8 @@ export async function releaseHold(database: Database, which: WhichHold, options:
 }
 
 /**
- * Closes the life of a held log: what is parked of it and what still comes is dropped, and it is not reported any longer.
+ * Closes the life of a held log: what was parked of it since it is held and what still comes is dropped, and it is not reported
+ * any longer. What was parked before stays so, until it is skipped.
  * Its owner must have begun a new epoch, or nothing that it tells is heard until {@link releaseHold} opens it again.
  *
  * @throws {@link OperationError} if nothing of that source is held
@@ -69,7 +71,7 @@ export async function closeHold(
   return perform(database, 'hold.close', parametersOf(which), options, async (tx) => {
     const { rowCount: dropped } = await tx.query(
       `delete from messaging.parked_events p using messaging.inbox_holds h
-       where p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and ${OPEN}`,
+       where ${DROPPED} and ${OPEN}`,
       valuesOf(which),
     );
     const sql = `update messaging.inbox_holds h set closed_at = now() where ${OPEN} returning inbox`;

@@ -18,6 +18,7 @@ export const applied = counter('inbox_applied_total', 'Events let through the ga
   'event',
 ]);
 export const duplicates = counter('inbox_duplicates_total', 'Deliveries of events that were applied before; dropped.');
+const closedDropped = counter('inbox_closed_dropped_total', 'Events of logs that an operator has closed; dropped.');
 export const ignored = counter('inbox_ignored_total', 'Of the applied: events without a reaction.');
 export const replayed = counter('inbox_replayed_total', 'Positions of the log pulled because pages did not balance.', [
   'source',
@@ -55,14 +56,16 @@ export function countBatch(plan: {
   done: readonly Counted[];
   react: readonly unknown[];
   duplicates: readonly unknown[];
+  dropped: readonly unknown[];
 }): void {
-  const { done, react, duplicates: dropped } = plan;
+  const { done, react, dropped } = plan;
   countByType(
     applied,
     done.map(({ envelope }) => envelope.type),
   );
   if (done.length > react.length) ignored.inc(done.length - react.length);
-  if (dropped.length > 0) duplicates.inc(dropped.length);
+  if (plan.duplicates.length > 0) duplicates.inc(plan.duplicates.length);
+  if (dropped.length > 0) closedDropped.inc(dropped.length);
 }
 
 interface Counted {

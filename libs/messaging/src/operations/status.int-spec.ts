@@ -141,7 +141,7 @@ const gap = async (page: number, recorded: number, applied: number) => {
 };
 
 describe('a held log', () => {
-  it('is closed for good: its parked events are dropped, others are not', async () => {
+  it('is closed: its parked events are dropped, others are not', async () => {
     await it_.rows(
       `insert into messaging.inbox_holds (inbox, source, epoch, reason) values ('orders', '/users', $1, 'fork')`,
       EPOCH,
@@ -159,6 +159,21 @@ describe('a held log', () => {
     await expect(closeHold(it_.database, { source: 'users' }, alice)).rejects.toThrow('Nothing of /users is held');
     await expect(releaseHold(it_.database, { source: 'users' }, alice)).rejects.toThrow('Nothing of /users is held');
     expect(await it_.audit()).toMatchObject([{ action: 'hold.close', affected: 1 }]);
+  });
+
+  it('keeps what the books have counted as parked, because it would not be pulled again', async () => {
+    await it_.rows(
+      `insert into messaging.inbox_holds (inbox, source, epoch, reason) values ('orders', '/users', $1, 'fork')`,
+      EPOCH,
+    );
+    await it_.rows(
+      `insert into messaging.inbox_books (inbox, source, epoch, aggregate, balanced_page) values ('orders', '/users', $1, 'users.user', 5)`,
+      EPOCH,
+    );
+    await gap(4, 2, 0);
+    const [counted] = [await it_.parked({ page: 3 }), await it_.parked({ page: 4 }), await it_.parked({ page: 6 })];
+    expect(await closeHold(it_.database, { source: 'users' }, alice)).toEqual({ affected: 1, dropped: 2 });
+    expect(await it_.rows('select id from messaging.parked_events')).toEqual([{ id: counted }]);
   });
 
   it('that was closed is opened again if it is named', async () => {

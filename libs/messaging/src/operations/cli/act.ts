@@ -17,7 +17,7 @@ export async function actOnEach(
     } catch (error) {
       // Such as a database that has just gone: what was done before is worth more than the rest of the attempts.
       broken ||= !(error instanceof OperationError);
-      if (broken && results.length === 0) throw error;
+      if ((broken && results.length === 0) || args.length === 1) throw error;
       refused.push({ id, reason: (error as Error).message });
     }
   }

@@ -67,8 +67,8 @@ const release: Command = {
   acts: true,
   options: WHICH,
   details:
-    'For instance because an event was forged: discard or skip it first, or the log is held again by it. With --epoch it also\n' +
-    'opens a life again that was closed by mistake; what was dropped is pulled from its owner.',
+    'For instance because an event was forged; the next contradiction holds it again. With --epoch it also opens a life again\n' +
+    'that was closed by mistake; what was dropped is pulled from its owner.',
   async run(context) {
     const { database, args, action, confirm } = context;
     await confirm(`Let ${args[0]} flow again?`);
