@@ -36,7 +36,7 @@ const READ_POSITIONS = 500;
 /** Counting a page may take this long: it holds many events if nobody closed it for a while. */
 const COUNT_MS = 300_000;
 /** How long nobody may be able to ask because somebody has removed what requests come through, or the broker has lost the consumer. */
-const CHECK_MS = 10_000;
+const CHECK_MS = 8_000;
 /** An answer that is being given when the process is to end has this long. */
 const FINISH_MS = 1_000;
 export const BOOKS_INTERVAL_MS = 15_000;

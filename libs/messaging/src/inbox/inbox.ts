@@ -287,7 +287,7 @@ export class Inbox {
 
   /** Every now and then: is the queue still there and bound, does it still know us, do the books balance? */
   async #watch(): Promise<void> {
-    const interval = Math.min(10_000, this.options.booksIntervalMs);
+    const interval = Math.min(8_000, this.options.booksIntervalMs);
     while (!this.#stopping.signal.aborted) {
       await pause(interval * (0.8 + Math.random() * 0.4), this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
