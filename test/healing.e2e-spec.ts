@@ -61,6 +61,16 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
       told.push(userId);
     }
   };
+  /** The listener has heard something, and is away when its queue is purged of 60 events. */
+  const loseWhatWaits = async () => {
+    await listen();
+    await tell(5);
+    await isComplete();
+    await stopListening();
+    await tell(20);
+    await published();
+    await vhost.api('DELETE', `queues/${vhost.name}/orders.inbox/contents`);
+  };
   const published = () => eventually(async () => expect(await users.rows('select from messaging.outbox')).toEqual([]));
   const isComplete = () =>
     eventually(async () => {
@@ -90,13 +100,7 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
   }, 60_000);
 
   it('the queue is purged, and nothing is told after that: the last events of their streams', async () => {
-    await listen();
-    await tell(5);
-    await isComplete();
-    await stopListening();
-    await tell(20);
-    await published();
-    await vhost.api('DELETE', `queues/${vhost.name}/orders.inbox/contents`);
+    await loseWhatWaits();
     const replayed = await metric('inbox_replayed_total{source="/users"}');
     await listen();
     await isComplete();
@@ -131,13 +135,7 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
   ])(
     '%s that requests for what is missing come through is removed, too',
     async (_, what) => {
-      await listen();
-      await tell(5);
-      await isComplete();
-      await stopListening();
-      await tell(20);
-      await published();
-      await vhost.api('DELETE', `queues/${vhost.name}/orders.inbox/contents`);
+      await loseWhatWaits();
       await vhost.api('DELETE', what.replace('VHOST', vhost.name));
       await listen();
       await isComplete();

@@ -80,7 +80,7 @@ const release: Command = {
 
 const close: Command = {
   name: 'holds close',
-  summary: 'ends the life of a held log: its parked events are dropped, its owner has begun a new one',
+  summary: 'ends the life of a held log whose owner has begun a new one: its events are dropped',
   args: '<source>',
   arity: [1, 1],
   scope: 'one',
@@ -93,7 +93,9 @@ const close: Command = {
     const source = sourceOf(args[0]!);
     const owner = databaseOf(ownerOf(source));
     if (owner) await requireNewEpoch(database, (await logStatus(owner)).epoch, source);
-    await confirm(`Drop what is parked of this life of the log of ${source}, and all that still comes?`);
+    await confirm(
+      `Drop what was parked of this life of the log of ${source} since it is held, and all that still comes?`,
+    );
     const effect = await closeHold(database, whichOf(context), action);
     const done = action.dryRun ? 'would be dropped' : 'dropped';
     return {
