@@ -10,7 +10,7 @@ import type { FaultsTables } from './tables.js';
 const SLOW_MS = 2_500;
 
 /** A figure from 0 to 1 that depends on the event and the seed only. */
-export function chance({ commandId, index }: Pick<Entry, 'commandId' | 'index'>): number {
+function chance({ commandId, index }: Entry): number {
   let hash = 2166136261;
   for (const character of `${process.env.FAULTS_SEED}/${commandId}/${index}`) {
     hash = Math.imul(hash ^ character.charCodeAt(0), 16777619);
@@ -19,8 +19,15 @@ export function chance({ commandId, index }: Pick<Entry, 'commandId' | 'index'>)
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32;
 }
 
-/** Whether this is the first time that `reaction` is to fail for this event – whichever process asks. */
-export function firstFailure(reaction: string, { commandId, index }: Pick<Entry, 'commandId' | 'index'>): boolean {
+/**
+ * Whether `reaction` is to fail now, as that `share` of events does, the first time – whichever process asks. An event that
+ * misbehaves already is spared: three failures of its own and this one, and its next turn would be five minutes later.
+ */
+export function failsAtRandom(reaction: string, event: Entry, share: number): boolean {
+  return !event.flag && chance(event) < share && isFirst(reaction, event);
+}
+
+function isFirst(reaction: string, { commandId, index }: Entry): boolean {
   try {
     writeFileSync(path.join(process.env.FAULTS_DIR!, `${reaction}-${commandId}-${index}.failed`), '', { flag: 'wx' });
     return true;

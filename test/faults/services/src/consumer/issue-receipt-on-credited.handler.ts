@@ -3,7 +3,7 @@ import { Outbox, type Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
 import { Credited, ReceiptIssued } from '../contracts.js';
 import { writeEffect } from '../effect.js';
-import { chance, firstFailure } from '../misbehave.js';
+import { failsAtRandom } from '../misbehave.js';
 import type { FaultsTables } from '../tables.js';
 
 /** Share of the events that fail. */
@@ -23,7 +23,6 @@ export class IssueReceiptOnCredited implements Reaction<Credited> {
     const { accountId, commandId, index, amount } = event;
     await this.outbox.add(this.database.tx, new ReceiptIssued({ accountId, commandId, index, amount }));
     await writeEffect(this.database, 'IssueReceipt');
-    if (chance(event) < FAILING && firstFailure('IssueReceipt', event))
-      throw new Error('fails after it has recorded an event');
+    if (failsAtRandom('IssueReceipt', event, FAILING)) throw new Error('fails after it has recorded an event');
   }
 }

@@ -4,7 +4,7 @@ import type { Reaction } from '@app/messaging';
 import { EventsHandler } from '@nestjs/cqrs';
 import { Closed, Credited, CreditedV2, Debited, Noted, Raised, type Entry } from '../contracts.js';
 import { writeEffect } from '../effect.js';
-import { chance, firstFailure, misbehave } from '../misbehave.js';
+import { failsAtRandom, misbehave } from '../misbehave.js';
 import type { FaultsTables } from '../tables.js';
 
 abstract class Recording {
@@ -62,6 +62,6 @@ export class RecordOnNoted extends Recording implements Reaction<Noted> {
 
   override async handle(event: Noted): Promise<void> {
     await super.handle(event);
-    if (chance(event) < 0.01 && firstFailure('Record', event)) throw new Error('fails at random');
+    if (failsAtRandom('Record', event, 0.01)) throw new Error('fails at random');
   }
 }
