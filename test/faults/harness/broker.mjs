@@ -82,8 +82,15 @@ export class Broker {
     );
   }
 
+  /** When the connections that are open were made, in ms, the oldest first. @param {string} vhost @returns {Promise<number[]>} */
+  async connectedAt(vhost) {
+    const connections = await this.api('GET', `vhosts/${vhost}/connections`);
+    const times = connections.map((/** @type {any} */ { connected_at: at }) => at).filter(Number.isFinite);
+    return times.sort((/** @type {number} */ a, /** @type {number} */ b) => a - b);
+  }
+
   /**
-   * The same from the connections themselves. The management API shows a connection for a while, or for good, whose end
+   * Names of connections from the connections themselves. The management API shows a connection for a while, or for good, whose end
    * overtook its last figures.
    * @param {string} vhost
    * @returns {Promise<string[]>}

@@ -157,7 +157,7 @@ export const poisonScenarios = [
       const aside = await trial.until('all are set aside', async () => {
         const rows = await trial.rows(
           'consumer',
-          `select distinct split_part(error, ':', 1) as error from messaging.parked_events where state = 'dead'`,
+          `select distinct error from messaging.parked_events where state = 'dead'`,
         );
         const count = await trial.count(
           'consumer',
@@ -167,7 +167,7 @@ export const poisonScenarios = [
       });
       trial.healed();
       trial.prove(
-        aside.length >= 4,
+        aside.length >= messages.length - 2 && aside.some(({ error }) => error.includes('"__proto__" is not allowed')),
         `${messages.length} messages were set aside in two inboxes with ${aside.length} different reasons`,
       );
       const alive = trial.consumer.ends.length === 0;
@@ -234,6 +234,8 @@ export const poisonScenarios = [
   },
 ];
 
+const PROTOTYPE = '{"__proto__": {"polluted": true}}';
+
 function unreadable() {
   const json = (/** @type {unknown} */ value) => Buffer.from(JSON.stringify(value));
   const event = {
@@ -249,7 +251,9 @@ function unreadable() {
     { content: gzipSync(json(event)), options: { contentEncoding: 'gzip' } },
     { content: gzipSync(json({ ...event, id: 'y' })) },
     { content: Buffer.from(`${'['.repeat(100_000)}${']'.repeat(100_000)}`) },
-    { content: Buffer.from('{"__proto__": {"polluted": true}, "specversion": "1.0"}') },
+    {
+      content: Buffer.from(JSON.stringify({ ...event, id: 'z', source: '/other', data: {} }).replace('{}', PROTOTYPE)),
+    },
     { content: json({ ...event, data: 'x'.repeat(1_200_000) }) },
     { content: Buffer.from('') },
     { content: Buffer.from('[]') },

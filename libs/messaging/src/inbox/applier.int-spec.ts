@@ -72,6 +72,16 @@ describe('Applier', () => {
     expect(await inbox.seenOf(userId)).toEqual(['1']);
   });
 
+  it('while it pulls history, parks what history brings too early, not what comes again by it', async () => {
+    const userId = randomUUID();
+    const [one, two, three] = stream(userId, 3);
+    inbox.catchingUp = true;
+    await inbox.applier.apply([{ ...two!, replayed: true }, three!], LIMIT_MS);
+    expect(await inbox.parked()).toMatchObject([{ sequence: 2, state: 'waiting', attempts: 0 }]);
+    await inbox.applier.apply([{ ...one!, replayed: true }], LIMIT_MS);
+    expect(await inbox.seenOf(userId)).toEqual(['1']);
+  });
+
   /** Fails for these users, after it has written something. */
   const failFor = (culprits: readonly string[], fail: Handle) => {
     inbox.handle = async (event, tx) => {

@@ -46,12 +46,13 @@ export function takeDeliveries(
 function read(message: ConsumeMessage, isLogged: (source: string) => boolean, dead: string): Delivery {
   const givenUp = message.fields.exchange === dead;
   const delivery: Delivery = { message, items: [], unreadable: [], givenUp, suspect: isSuspect(message, dead) };
+  const replayed = isReplay(message);
   try {
-    const control = readControl(message);
+    const control = replayed && readControl(message);
     if (control) return { ...delivery, ...control };
     for (const event of decode(message, isLogged)) {
       if ('reason' in event) delivery.unreadable.push(event);
-      else delivery.items.push({ envelope: event });
+      else delivery.items.push({ envelope: event, replayed });
     }
     return delivery;
   } catch (error) {
@@ -61,13 +62,11 @@ function read(message: ConsumeMessage, isLogged: (source: string) => boolean, de
 }
 
 /** Answers come through an owner's replay exchange, and from nowhere else. */
-function readControl({
-  fields,
-  properties,
-  content,
-}: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {
+const isReplay = ({ fields }: ConsumeMessage): boolean => fields.exchange.endsWith('.replay');
+
+function readControl({ properties, content }: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {
   const schema = { [BOOKS_ANSWER]: booksAnswer, [CHUNK_END]: chunkEnd }[String(properties.type)];
-  if (!schema || !fields.exchange.endsWith('.replay')) return undefined;
+  if (!schema) return undefined;
   try {
     const body = schema.parse(JSON.parse(content.toString()));
     return properties.type === BOOKS_ANSWER ? { answer: body as BooksAnswer } : { chunkEnd: body as ChunkEnd };

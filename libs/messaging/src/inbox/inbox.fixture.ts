@@ -45,6 +45,8 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
   );
   const fixture = {
     handle: see,
+    /** Whether more of the log is being pulled than is parked meanwhile. */
+    catchingUp: false,
     /** What the @EventPattern method does. */
     onEvent: (event: object, bus: EventBus): Promise<unknown> => (bus as AwaitedEventBus).publish(event),
   };
@@ -75,7 +77,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     name: { name },
     router: new Router(handlers as never, bus, { name }),
     holds,
-    isCatchingUp: () => false,
+    isCatchingUp: () => fixture.catchingUp,
     deadline: deadline.signal,
   });
   const options = optionsOf();
@@ -131,6 +133,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     clear: async () => {
       await Promise.all(workers.splice(0).map((worker) => worker.stop()));
       fixture.handle = see;
+      fixture.catchingUp = false;
       inbox.applier = new Applier(live, options); // it remembers that it was in the way of others
       await rows(
         'truncate seen, messaging.parked_events, messaging.inbox_streams, messaging.inbox_pages, messaging.inbox_holds',

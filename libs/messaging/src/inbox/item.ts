@@ -5,6 +5,8 @@ export interface Item {
   readonly envelope: Envelope;
   /** The row it comes from, if it was parked before. */
   readonly parked?: { id: string; attempts: number; state: ParkedState };
+  /** It comes from the owner's log, in its order, because it was missing here. */
+  readonly replayed?: boolean;
 }
 
 /** Why an event is parked; see the table `messaging.parked_events`. */

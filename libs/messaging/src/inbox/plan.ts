@@ -66,17 +66,23 @@ export function planBatch(
 }
 
 /** Whether the gate lets it through now; if not, what becomes of it is in the plan. */
-function passes(plan: Plan, item: Item, event: LoggedEvent, gate: Gate, { holds, isCatchingUp }: Planner): boolean {
+function passes(plan: Plan, item: Item, event: LoggedEvent, gate: Gate, planner: Planner): boolean {
+  const { holds } = planner;
   const held = holds.reasonFor(event.source, event.epoch);
   const verdict = held ? gate.look(event) : gate.judge(event);
   if (verdict === 'duplicate') plan.duplicates.push(item);
-  else if (
-    held ||
-    (verdict === 'ahead' && (item.parked || !isCatchingUp(event.source, event.epoch, event.aggregate)))
-  ) {
+  else if (held || (verdict === 'ahead' && !willComeAgain(item, event, planner))) {
     plan.park.push({ item, failure: { state: 'waiting', error: held ?? '', counts: false } });
   } else return verdict === 'next';
   return false;
+}
+
+/**
+ * Whether replay is about to bring it, and what lies before it. Not if replay has brought it: it is ahead of one that is parked
+ * here, and dropped it would be missing for as long as that one is.
+ */
+function willComeAgain({ parked, replayed }: Item, event: LoggedEvent, { isCatchingUp }: Planner): boolean {
+  return !parked && !replayed && isCatchingUp(event.source, event.epoch, event.aggregate);
 }
 
 function isNew(plan: Plan, item: Item, fresh: ReadonlySet<Envelope>): boolean {
