@@ -121,6 +121,7 @@ export class Trial {
   /** @param {string} id @param {ServiceOptions} options */
   async #prepare(id, { service: name = id, env = {}, failpoints, proxied = [], wrapper }) {
     const prefix = name.toUpperCase();
+    const { books = 600_000 } = this.scenario;
     const port = await freePort();
     const direct = { broker: this.servers.amqpUrl(this.vhost), database: this.databases.urls[name] ?? '' };
     for (const target of proxied) direct[target] = await this.#proxy(`${id}.${target}`, direct[target]);
@@ -138,10 +139,10 @@ export class Trial {
         FAULTS_SERVICE: name,
         FAULTS_SEED: this.seed,
         FAULTS_DIR: this.dir,
-        BOOKS_INTERVAL_MS: String(this.scenario.books ?? 600_000),
         RABBITMQ_URL: direct.broker,
         [`${prefix}_PORT`]: String(port),
         [`${prefix}_DATABASE_URL`]: direct.database,
+        ...(books !== 'by default' && { BOOKS_INTERVAL_MS: String(books) }),
         ...(this.sabotage && { SABOTAGE: this.sabotage }),
         ...env,
       },

@@ -88,7 +88,7 @@ export interface Scenario {
   /** Why it cannot run on this machine, if so. */
   impossible?: () => string | undefined;
   /** How often the books are balanced, in ms; without it never, so that whatever gets lost stays lost. */
-  books?: number;
+  books?: number | 'by default';
   /** Rough duration in seconds beyond load and start, for the estimate. */
   seconds?: number;
   load?: LoadOptions;

@@ -1,3 +1,5 @@
+import { withinTwoMinutes } from './two-minutes.mjs';
+
 /** @typedef {import('../harness/trial.mjs').Trial} Trial */
 
 const NOTED = 'producer.account.noted.v1';
@@ -55,10 +57,8 @@ export const booksScenarios = [
   {
     name: 'new-service-joins',
     what: 'A service that has never existed starts in the middle of the load; nobody tells the producer.',
+    ...withinTwoMinutes,
     notice: 'The new service has all of history within a few looks at the books; the others notice nothing.',
-    target: 45,
-    seconds: 15,
-    books: 1_000,
     load: { seconds: 10 },
     services: { producer: {}, consumer: {}, latecomer: { manual: true } },
     async run(trial) {
@@ -145,10 +145,8 @@ export const booksScenarios = [
   {
     name: 'new-reaction-with-history',
     what: 'The consumer is updated with a reaction in an inbox of its own, which starts from the beginning of history.',
+    ...withinTwoMinutes,
     notice: 'The new reaction has all of history within a few looks at the books.',
-    target: 45,
-    seconds: 15,
-    books: 1_000,
     load: { seconds: 10 },
     reactions: { consumer: { [NOTED]: ['CountFromTheBeginning'] } },
     async run(trial) {
@@ -176,10 +174,8 @@ export const booksScenarios = [
   {
     name: 'consumer-restored',
     what: 'The database of a consumer is taken back to an older state, while the producer goes on.',
+    ...withinTwoMinutes,
     notice: 'Its state is old for as long as a few looks at the books; then it is as if nothing had happened.',
-    target: 45,
-    seconds: 20,
-    books: 1_000,
     load: { seconds: 12 },
     services: { producer: {}, consumer: {}, latecomer: {} },
     async run(trial) {

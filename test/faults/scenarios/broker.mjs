@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import path from 'node:path';
+import { withinTwoMinutes } from './two-minutes.mjs';
 
 /** @typedef {import('../harness/trial.mjs').Trial} Trial */
 
@@ -166,12 +167,8 @@ export const brokerScenarios = [
   {
     name: 'broker-wiped',
     what: 'RabbitMQ loses its data folder: exchanges, queues and everything in them are gone; it comes back empty.',
-    notice:
-      'Effects wait; what was lost arrives after the next looks at the books (here every second, by default every 15 s).',
-    target: 60,
-    seconds: 30,
     ownServers: true,
-    books: 1_000,
+    ...withinTwoMinutes,
     load: { seconds: 12 },
     async run(trial) {
       await trial.load.reached(0.3);
