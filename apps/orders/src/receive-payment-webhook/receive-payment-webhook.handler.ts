@@ -99,8 +99,26 @@ export class ReceivePaymentWebhookHandler implements ICommandHandler<ReceivePaym
   }
 }
 
+/**
+ * Each new webhook takes up to ten with it that are 30 days old: providers repeat for days at most, so the table stays as large as
+ * what a month brings.
+ */
 async function isNew(tx: Tx, id: string): Promise<boolean> {
   const { numInsertedOrUpdatedRows } = await tx
+    .with('expired', (known) =>
+      known
+        .selectFrom('payment_webhooks')
+        .select('id')
+        .where('received_at', '<=', sql<Date>`now() - interval '30 days'`)
+        .where('id', '<>', id)
+        .orderBy('received_at')
+        .limit(10)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .with('pruned', (known) =>
+      known.deleteFrom('payment_webhooks').where('id', 'in', (of) => of.selectFrom('expired').select('id')),
+    )
     .insertInto('payment_webhooks')
     .values({ id })
     .onConflict((known) => known.doNothing())

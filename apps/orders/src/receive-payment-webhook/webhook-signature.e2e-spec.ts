@@ -72,6 +72,21 @@ describe('POST /webhooks/payments', () => {
     expect(await orders.stock(payment.sku)).toMatchObject({ onHand: 8, reserved: 0 });
   });
 
+  it('forgets webhooks that nobody repeats any more, ten at a time', async () => {
+    await orders.database.query('truncate payment_webhooks');
+    await orders.database.query(
+      `insert into payment_webhooks select 'old ' || n, now() - interval '30 days' - n * interval '1 s' from generate_series(1, 12) n
+       union all select 'young', now() - interval '29 days'`,
+    );
+    const known = async () =>
+      (await orders.rows<{ id: string }>('select id from payment_webhooks')).map(({ id }) => id);
+    await send(bodyOf(), { id: 'first' });
+    expect((await known()).sort()).toEqual(['first', 'old 1', 'old 2', 'young']);
+    await send(bodyOf(), { id: 'old 1' });
+    await send(bodyOf(), { id: 'last' });
+    expect((await known()).sort()).toEqual(['first', 'last', 'young']);
+  });
+
   it('lets exactly one of racing reports win', async () => {
     const failed = bodyOf({}, 'payment.failed');
     const answers = await Promise.all([bodyOf(), failed, bodyOf(), failed, bodyOf()].map((body) => send(body)));
