@@ -47,8 +47,8 @@ const withInfrastructure = {
 export default {
   // Longer than `eventually` waits, which tells what it waited for.
   testTimeout: 60_000,
-  // The tests mostly wait for servers, so even two cores are worth three workers (Jest’s default would be one).
-  maxWorkers: Math.max(3, availableParallelism() - 1),
+  // The tests mostly wait for servers, so even two cores are worth two workers (Jest's default would be one).
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   projects: [
     { ...base, displayName: 'unit', testMatch: ['<rootDir>/{apps,libs,test,tools}/**/*.spec.ts'] },
     {

@@ -34,7 +34,7 @@ const buildOf = (service) => [`Build of ${service.name}`, async () => isBuilt(se
 const faultServices = ['Build of the fault suite', buildServices];
 
 /** It is for other runs to measure how fast everything recovers; here it may take longer. */
-const FAULTS = ['--at-once', '3', '--patience', '3'];
+const FAULTS = ['--at-once', '2', '--patience', '3'];
 
 const count = { passed: 0, failed: 0, skipped: 0 };
 
