@@ -32,7 +32,8 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     await withDeadline(scenario.run(trial), LONGEST_SECONDS * trial.patience, 'the scenario to come to its end');
     if (!trial.recovered) trial.healed();
     onPhase('recovers');
-    await withDeadline(trial.load.done(), 120 * trial.patience, 'the load to end');
+    const loadSeconds = (scenario.load?.seconds ?? 0) + 120;
+    await withDeadline(trial.load.done(), loadSeconds * trial.patience, 'the load to end');
     const rest = await untilAtRest(trial, (scenario.target + restSeconds) * trial.patience);
     trial.over = true;
     const { seconds, last } = /** @type {{ seconds: number, last: string }} */ (await trial.recovered);
