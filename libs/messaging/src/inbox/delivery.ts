@@ -47,6 +47,7 @@ function read(message: ConsumeMessage, isLogged: (source: string) => boolean, de
   const givenUp = message.fields.exchange === dead;
   const delivery: Delivery = { message, items: [], unreadable: [], givenUp, suspect: isSuspect(message, dead) };
   const replayed = isReplay(message);
+  if (givenUp && controls.has(String(message.properties.type))) return delivery; // it is asked for again
   try {
     const control = replayed && readControl(message);
     if (control) return { ...delivery, ...control };
@@ -61,11 +62,16 @@ function read(message: ConsumeMessage, isLogged: (source: string) => boolean, de
   }
 }
 
+const controls = new Map<string, typeof booksAnswer | typeof chunkEnd>([
+  [BOOKS_ANSWER, booksAnswer],
+  [CHUNK_END, chunkEnd],
+]);
+
 /** Answers come through an owner's replay exchange, and from nowhere else. */
 const isReplay = ({ fields }: ConsumeMessage): boolean => fields.exchange.endsWith('.replay');
 
 function readControl({ properties, content }: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {
-  const schema = { [BOOKS_ANSWER]: booksAnswer, [CHUNK_END]: chunkEnd }[String(properties.type)];
+  const schema = controls.get(String(properties.type));
   if (!schema) return undefined;
   try {
     const body = schema.parse(JSON.parse(content.toString()));
