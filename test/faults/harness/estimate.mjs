@@ -41,7 +41,12 @@ export class Estimate {
 
   /** @param {Scenario} scenario */
   #of({ name, load, seconds = 0 }) {
-    const guess = USUAL_SECONDS + (load?.seconds ?? 6) + seconds + this.events * (load?.times ?? 1) * SECONDS_PER_EVENT;
+    const guess =
+      USUAL_SECONDS +
+      (load?.seconds ?? 6) +
+      (load?.trickle?.seconds ?? 0) +
+      seconds +
+      this.events * (load?.times ?? 1) * SECONDS_PER_EVENT;
     return this.#timings[this.events]?.[name] ?? guess;
   }
 }

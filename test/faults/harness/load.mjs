@@ -34,13 +34,14 @@ export class Load {
 
   /**
    * @param {readonly PlannedCommand[]} plan
-   * @param {{ url: () => string, historyFile: string, seconds?: number, concurrency?: number }} options
+   * @param {{ url: () => string, historyFile: string, concurrency?: number } & Pick<import('./types.js').LoadOptions, 'seconds' | 'trickle'>} options
    */
-  constructor(plan, { url, historyFile, seconds = 6, concurrency = 16 }) {
+  constructor(plan, { url, historyFile, seconds = 6, trickle = { share: 0, seconds: 0 }, concurrency = 16 }) {
     this.plan = plan;
     this.url = url;
     this.historyFile = historyFile;
     this.seconds = seconds;
+    this.trickle = trickle;
     this.concurrency = concurrency;
     writeFileSync(historyFile, '');
   }
@@ -84,10 +85,17 @@ export class Load {
   async #send(started) {
     while (!this.#stopped && this.#next < this.plan.length) {
       const n = this.#next++;
-      const due = started + (n / this.plan.length) * this.seconds * 1_000;
+      const due = started + this.#dueAfter(n / this.plan.length) * 1_000;
       if (due > Date.now()) await sleep(due - Date.now());
       await this.#once(/** @type {PlannedCommand} */ (this.plan[n]));
     }
+  }
+
+  /** Seconds after the start when this share of the commands is to have been sent. @param {number} share */
+  #dueAfter(share) {
+    const before = 1 - this.trickle.share;
+    if (share < before) return (share / before) * this.seconds;
+    return this.seconds + ((share - before) / this.trickle.share) * this.trickle.seconds;
   }
 
   async #repeat() {

@@ -32,8 +32,9 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     await withDeadline(scenario.run(trial), LONGEST_SECONDS * trial.patience, 'the scenario to come to its end');
     if (!trial.recovered) trial.healed();
     onPhase('recovers');
-    const loadSeconds = (scenario.load?.seconds ?? 0) + 120;
-    await withDeadline(trial.load.done(), loadSeconds * trial.patience, 'the load to end');
+    const { seconds: loadSeconds = 0, trickle } = scenario.load ?? {};
+    const longest = (loadSeconds + (trickle?.seconds ?? 0) + 120) * trial.patience;
+    await withDeadline(trial.load.done(), longest, 'the load to end');
     const rest = await untilAtRest(trial, (scenario.target + restSeconds) * trial.patience);
     trial.over = true;
     const { seconds, last } = /** @type {{ seconds: number, last: string }} */ (await trial.recovered);

@@ -60,9 +60,10 @@ export class Trial {
     this.dir = path.join(dataDir, 'faults', scenario.name);
     mkdirSync(this.dir, { recursive: true });
     const plan = planLoad({ seed: `${seed}/${scenario.name}`, events, ...scenario.load });
-    const options = { seconds: scenario.load?.seconds, concurrency: scenario.load?.concurrency };
+    const { seconds, trickle, concurrency } = scenario.load ?? {};
+    const url = () => this.#loadUrl ?? this.producer.url;
     const historyFile = path.join(this.dir, 'history.ndjson');
-    this.load = new Load(plan, { url: () => this.#loadUrl ?? this.producer.url, historyFile, ...options });
+    this.load = new Load(plan, { url, historyFile, seconds, trickle, concurrency });
   }
 
   get broker() {

@@ -27,6 +27,8 @@ export type Outcome = 'ok' | 'failed' | 'unknown';
 export interface LoadOptions {
   /** Commands are spread over this time; default 6. */
   seconds?: number;
+  /** This share of the commands comes after the others, and is spread over so many seconds of its own. */
+  trickle?: { share: number; seconds: number };
   /** Events that take longer than a live reaction may; default 2. */
   slow?: number;
   /** Share of commands that keep their transaction open for up to 2 s; default 0. */

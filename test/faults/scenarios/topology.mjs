@@ -26,9 +26,10 @@ async function purge(trial) {
 /**
  * The load goes on. Of a stream that goes on, the next event tells of the loss; of the others, only the books can tell.
  * @param {Trial} trial
+ * @param {number} from share of the load
  */
-async function purgeMeanwhile(trial) {
-  await trial.load.reached(0.08);
+async function purgeMeanwhile(trial, from) {
+  await trial.load.reached(from);
   trial.consumer.signal('SIGSTOP');
   const lost = await waitingIn(trial, 'consumer.inbox');
   await trial.consumer.stop('SIGKILL');
@@ -111,14 +112,14 @@ export const topologyScenarios = [
     what: 'The queue of the consumer is purged, and the load goes on.',
     ...withinTwoMinutes,
     load: { seconds: 150, times: 4 },
-    run: (trial) => purgeMeanwhile(trial),
+    run: (trial) => purgeMeanwhile(trial, 0.08),
   },
   {
     name: 'queue-purged-at-a-trickle',
-    what: 'The queue of the consumer is purged, and little more than one event is recorded in a second.',
+    what: 'The queue of the consumer is purged when, after the load, little more than one event is recorded in a second.',
     ...withinTwoMinutes,
-    load: { seconds: 170, times: 0.04 },
-    run: (trial) => purgeMeanwhile(trial),
+    load: { trickle: { share: 0.05, seconds: 170 } },
+    run: (trial) => purgeMeanwhile(trial, 0.955),
   },
   {
     name: 'replay-exchange-deleted',
