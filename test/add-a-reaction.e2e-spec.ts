@@ -86,9 +86,8 @@ describe('A reaction that is added to a service which has heard a lot already', 
   };
 
   it('keeps the inbox from starting if it does not say what it wants, and both remedies are named', async () => {
-    orders = await startTestService(version(WasThereFromTheStart, SaysNothing), 'orders', {
-      ...{ vhost, database, env, doNotWait: true },
-    });
+    const options = { vhost, database, env, doNotWait: true };
+    orders = await startTestService(version(WasThereFromTheStart, SaysNothing), 'orders', options);
     await eventually(async () => {
       const { body } = await orders.ready();
       expect(body).toMatchObject({ status: 'degraded' });

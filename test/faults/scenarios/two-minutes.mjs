@@ -1,6 +1,6 @@
 /**
- * What the books promise, with the intervals that services have unless they are told otherwise. Where nothing else depends on
- * the time, other scenarios balance every second: that proves as much and takes less of it.
+ * What the books promise, with the intervals that services have unless they are told otherwise. Other scenarios balance every
+ * second, which takes less time, but hides it if more looks are needed than should be.
  */
 export const withinTwoMinutes = {
   notice: 'What was lost arrives within two minutes, without anybody’s help.',

@@ -67,7 +67,7 @@ const controls = new Map<string, typeof booksAnswer | typeof chunkEnd>([
   [CHUNK_END, chunkEnd],
 ]);
 
-/** Answers come through an owner's replay exchange, and from nowhere else. */
+/** Answers, and events of an owner's log, come through its replay exchange, and from nowhere else. */
 const isReplay = ({ fields }: ConsumeMessage): boolean => fields.exchange.endsWith('.replay');
 
 function readControl({ properties, content }: ConsumeMessage): Pick<Delivery, 'answer' | 'chunkEnd'> | undefined {

@@ -78,8 +78,8 @@ function passes(plan: Plan, item: Item, event: LoggedEvent, gate: Gate, planner:
 }
 
 /**
- * Whether replay is about to bring it, and what lies before it. Not if replay has brought it: it is ahead of one that is parked
- * here, and dropped it would be missing for as long as that one is.
+ * Whether it may be dropped because replay brings it, now or once its page is compared. Not if replay has just brought it: it is
+ * ahead of one that is parked here, and would be missing for as long as that one is.
  */
 function willComeAgain({ parked, replayed }: Item, event: LoggedEvent, { isCatchingUp }: Planner): boolean {
   return !parked && !replayed && isCatchingUp(event.source, event.epoch, event.aggregate);
