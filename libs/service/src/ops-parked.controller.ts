@@ -30,7 +30,7 @@ const missing = confirmable
     sequence: z.int().min(1),
     inbox: text.optional(),
     epoch: z.uuid().optional(),
-    page: z.int().min(1).optional(),
+    page: z.int().min(0).optional(),
   })
   .refine(...certain);
 

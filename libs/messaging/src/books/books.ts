@@ -1,14 +1,26 @@
 // The subscriber's half of the books: compares, page by page, what the owner recorded with what was applied or parked
 // here, and pulls what is missing. A first start, a deleted queue, a wiped broker, a restored database are all the same:
 // pages that do not balance. Keeps nothing that a crash could lose: the next look finds the same pages.
-import { newId } from '@app/database';
+import { isContention, newId } from '@app/database';
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
 import { namesOf, ownerOf, REPLAY_REQUESTS } from '../options.js';
 import { replayed } from '../operations/metrics.js';
+import { messageOf } from '../rabbitmq/explain.js';
 import type { Publisher } from '../rabbitmq/publisher.js';
 import type { Holds } from './holds.js';
-import { closeGaps, fold, postpone, progress, takeAnswer, type Gap } from './ledger.js';
+import {
+  claimGaps,
+  closeGaps,
+  fold,
+  hurryStuck,
+  postpone,
+  progress,
+  releaseGaps,
+  takeAnswer,
+  type Account,
+  type Gap,
+} from './ledger.js';
 import {
   BOOKS_REQUEST,
   CHUNK_REQUEST,
@@ -21,8 +33,10 @@ import {
 
 /** The newest pages may still be on the way (redelivery after a reconnect): they are pulled one interval later. */
 const RECENT_PAGES = 3;
-/** Gaps looked at in one go; with more than that, no further pages are asked for until some are closed. */
+/** Gaps looked at in one go; with more than that, no further pages are asked for until some are closed, or stuck. */
 const GAPS = 500;
+/** In one go, if so much is parked in their pages that all take longer than a statement may. */
+const FEW_GAPS = 20;
 /** While more than this many positions are still to come, live events that are ahead are not parked: the log has them. */
 const CHUNK_POSITIONS = 5_000;
 /** A chunk that does not come within this time is asked for again, later and later. */
@@ -30,8 +44,12 @@ const CHUNK_TIMEOUT_MS = 10_000;
 const MAX_REQUESTS = 5;
 
 interface Pull {
-  owner: string;
+  account: Account;
+  /** That it is to balance. */
+  pages: number[];
   request: ChunkRequest;
+  /** Of the request that was sent last. */
+  id: string;
   deadline: number;
   attempts: number;
 }
@@ -48,7 +66,10 @@ export class Books {
   /** One pull at a time for each aggregate of each epoch. */
   readonly #pulls = new Map<string, Pull>();
   readonly #unbalanced = new Map<string, number>();
+  /** What each owner could not send when it answered last. */
+  readonly #unpublishable = new Map<string, number[]>();
   #replayed = 0;
+  #working: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly options: BooksOptions,
@@ -68,19 +89,42 @@ export class Books {
     return pull !== undefined && pull.request.upTo - pull.request.after > CHUNK_POSITIONS;
   }
 
+  /**
+   * An answer or the end of a chunk has come, and what came before it is applied. It is dealt with beside the events that
+   * follow, one after the other: what they add meanwhile balances pages, never the opposite. Never throws: what goes wrong is
+   * asked for again.
+   */
+  take({ answer, chunkEnd }: { answer?: BooksAnswer; chunkEnd?: ChunkEnd }): void {
+    if (answer) this.#then(() => this.#onAnswer(answer));
+    if (chunkEnd) this.#then(() => this.#onChunk(chunkEnd));
+  }
+
+  /** Resolves when what was taken is dealt with. */
+  get settled(): Promise<void> {
+    return this.#working;
+  }
+
   /** A new connection: what is under way may be answered to another process. */
   reset(): void {
+    const pulls = [...this.#pulls.values()];
     this.#pulls.clear();
+    for (const { account, pages } of pulls) this.#then(() => releaseGaps(this.pool, account, pages));
+  }
+
+  #then(work: () => Promise<void>): void {
+    this.#working = this.#working.then(work).catch((error: unknown) => {
+      this.#logger.warn(`the books are compared again soon: ${messageOf(error)}`);
+    });
   }
 
   /** Asks every owner for its books, unless another process of this service has just done so. */
   async look(now = false): Promise<void> {
-    this.#askAgain();
+    await this.#askAgain();
     for (const owner of this.#owners) if (await this.#isMyTurn(owner, now)) await this.#ask(owner);
   }
 
   /** The owner's books have come. */
-  async onAnswer(answer: BooksAnswer): Promise<void> {
+  async #onAnswer(answer: BooksAnswer): Promise<void> {
     const { inbox, intervalMs } = this.options;
     const { source, epoch: current, settled, published } = answer;
     let more = false;
@@ -100,12 +144,26 @@ export class Books {
       if (taken && !complete) more = true;
     }
     await fold(this.pool, inbox, source);
+    await this.#heed(answer);
     await this.#close(source);
     if (more) await this.#ask(ownerOf(source));
   }
 
+  /** What the answer tells besides the books: whether requests were lost, and what can be sent now that could not. */
+  async #heed({ id, source, published, unpublishable = [] }: BooksAnswer): Promise<void> {
+    // Answers come in the order of the requests: a chunk that was asked for before this answer is lost.
+    for (const pull of this.#pulls.values()) {
+      if (id && pull.account.source === source && pull.id < id) pull.deadline = 0;
+    }
+    await this.#askAgain();
+    const before = this.#unpublishable.get(source);
+    const isReleased = !before || before.some((position) => !unpublishable.includes(position));
+    if (isReleased) await hurryStuck(this.pool, this.options.inbox, source, published);
+    this.#unpublishable.set(source, unpublishable);
+  }
+
   /** A chunk has come and is applied. */
-  async onChunk({ source, epoch, aggregate, reached }: ChunkEnd): Promise<void> {
+  async #onChunk({ source, epoch, aggregate, reached }: ChunkEnd): Promise<void> {
     const key = `${source} ${epoch} ${aggregate}`;
     const pull = this.#pulls.get(key);
     if (!pull || reached <= pull.request.after) return; // a late answer to a request that was repeated
@@ -114,13 +172,19 @@ export class Books {
     pull.request.after = reached;
     pull.attempts = 0;
     if (reached < pull.request.upTo) {
-      this.#request(pull);
+      await this.#request(pull);
       return;
     }
-    this.#pulls.delete(key);
     this.#logger.log(`caught up with ${aggregate} to position ${reached}`);
+    await this.#end(key, pull);
     await this.#close(source);
-    await this.#ask(pull.owner);
+    await this.#ask(ownerOf(source));
+  }
+
+  /** What is missing now although it was pulled is pulled again later. */
+  async #end(key: string, { account, pages }: Pull): Promise<void> {
+    this.#pulls.delete(key);
+    await postpone(this.pool, account, pages, this.options.intervalMs / 1000);
   }
 
   get #owners(): Set<string> {
@@ -130,7 +194,10 @@ export class Books {
   /** Closes the gaps that balance by now, pulls those that do not, holds a log that has fewer events than were applied. */
   async #close(source: string): Promise<void> {
     const { inbox } = this.options;
-    const gaps = await closeGaps(this.pool, inbox, source, GAPS);
+    const gaps = await closeGaps(this.pool, inbox, source, GAPS).catch((error: unknown) => {
+      if (!isContention(error)) throw error;
+      return closeGaps(this.pool, inbox, source, FEW_GAPS);
+    });
     await fold(this.pool, inbox, source);
     this.#unbalanced.set(source, gaps.length);
     for (const { epoch, aggregate, page, missing } of gaps) {
@@ -150,40 +217,39 @@ export class Books {
     const { epoch, aggregate } = gaps[0]!;
     const key = `${source} ${epoch} ${aggregate}`;
     if (this.#pulls.has(key)) return;
-    const { inbox, queue, intervalMs } = this.options;
-    const stretch = adjacent(gaps);
+    const { inbox, queue } = this.options;
+    const stretch = firstStretch(gaps);
     const request = { queue, epoch, aggregate, after: stretch[0]!.first - 1, upTo: stretch.at(-1)!.last };
     const missing = stretch.reduce((sum, gap) => sum + gap.missing, 0);
-    const owner = ownerOf(source);
     this.#logger.warn(
-      `${missing} event(s) of ${aggregate} are missing in ${stretch.length} page(s); pulling them from the log of ${owner}`,
+      `${missing} event(s) of ${aggregate} are missing in ${stretch.length} page(s); pulling them from the log of ${ownerOf(source)}`,
     );
-    const pull = { owner, request, deadline: 0, attempts: 0 };
+    const account = { inbox, source, epoch, aggregate };
+    const pull = { account, pages: stretch.map(({ page }) => page), request, id: '', deadline: 0, attempts: 0 };
     this.#pulls.set(key, pull);
-    const pages = stretch.map(({ page }) => page);
-    await postpone(this.pool, { inbox, source, epoch, aggregate }, pages, intervalMs / 1000);
-    this.#request(pull);
+    await this.#request(pull);
   }
 
-  #askAgain(): void {
+  async #askAgain(): Promise<void> {
     for (const [key, pull] of this.#pulls) {
       if (Date.now() < pull.deadline) continue;
-      if (pull.attempts < MAX_REQUESTS) this.#request(pull);
-      else this.#pulls.delete(key); // the gap stays, and is pulled again later
+      if (pull.attempts < MAX_REQUESTS) await this.#request(pull);
+      else await this.#end(key, pull);
     }
   }
 
-  #request(pull: Pull): void {
+  async #request(pull: Pull): Promise<void> {
     const patience = CHUNK_TIMEOUT_MS * 2 ** Math.min(pull.attempts++, 5);
     pull.deadline = Date.now() + patience * (0.75 + Math.random() * 0.5);
-    this.#send(pull.owner, CHUNK_REQUEST, pull.request);
+    pull.id = this.#send(ownerOf(pull.account.source), CHUNK_REQUEST, pull.request);
+    await claimGaps(this.pool, pull.account, pull.pages);
   }
 
   async #isMyTurn(owner: string, now: boolean): Promise<boolean> {
     const { rowCount } = await this.pool.query(
       `insert into messaging.inbox_sources as s (inbox, source, asked_at) values ($1, $2, now())
        on conflict (inbox, source) do update set asked_at = now()
-       where s.asked_at < now() - make_interval(secs => $3)`,
+       where s.asked_at < now() - make_interval(secs => $3) or s.asked_at > now() -- the clock was set back`,
       [this.options.inbox, namesOf(owner).source, now ? 0 : (this.options.intervalMs / 1000) * 0.7],
     );
     return rowCount === 1;
@@ -197,6 +263,7 @@ export class Books {
     const aggregates = gaps < GAPS ? all : []; // the answer is also the sign to look at the gaps
     const held = this.holds.epochsOf(source);
     const request: BooksRequest = {
+      id: newId(),
       queue,
       aggregates,
       known: known.filter(({ epoch, aggregate }) => aggregates.includes(aggregate) && !held.includes(epoch)),
@@ -205,13 +272,15 @@ export class Books {
     this.#send(owner, BOOKS_REQUEST, request);
   }
 
-  /** Does not wait: a broker that is blocked must not stop the inbox. A request that is lost is made again. */
-  #send(owner: string, type: string, body: object): void {
-    if (this.publisher.status.state !== 'connected') return;
-    const options = { messageId: newId(), type, contentType: CONTROL_CONTENT_TYPE, expiration: 60_000 };
+  /** Does not wait: a broker that is blocked must not stop the books. A request that is lost is made again. */
+  #send(owner: string, type: string, body: object): string {
+    const messageId = newId();
+    if (this.publisher.status.state !== 'connected') return messageId;
+    const options = { messageId, type, contentType: CONTROL_CONTENT_TYPE, expiration: 60_000 };
     this.publisher
       .publish(REPLAY_REQUESTS, owner, Buffer.from(JSON.stringify(body)), options)
       .catch((error: Error) => this.#logger.debug(`cannot ask ${owner}: ${error.message}`));
+    return messageId;
   }
 }
 
@@ -224,8 +293,15 @@ function groups(gaps: readonly Gap[]): Gap[][] {
   return [...map.values()];
 }
 
-/** The first of `gaps` and those close behind it: one stretch of the log. What lies between is dropped by the gate. */
-function adjacent(gaps: readonly Gap[]): Gap[] {
-  const end = gaps.findIndex((gap, index) => index > 0 && gap.first - gaps[index - 1]!.last > CHUNK_POSITIONS);
-  return end < 0 ? [...gaps] : gaps.slice(0, end);
+/**
+ * The first of `gaps` and those close behind it: one stretch of the log. What lies between is dropped by the gate. Of those that
+ * are stuck only as many as fit into a chunk, and only if there are no others.
+ */
+function firstStretch(gaps: readonly Gap[]): Gap[] {
+  const fresh = gaps.filter(({ stuck }) => !stuck);
+  const from = fresh.length > 0 ? fresh : gaps;
+  const isFar = (gap: Gap, index: number) =>
+    gap.stuck ? gap.last - from[0]!.first >= CHUNK_POSITIONS : gap.first - from[index - 1]!.last > CHUNK_POSITIONS;
+  const end = from.findIndex((gap, index) => index > 0 && isFar(gap, index));
+  return end < 0 ? [...from] : from.slice(0, end);
 }

@@ -25,6 +25,8 @@ export class Holds {
   #reasons = new Map<string, string>();
   /** An operator has closed them. */
   #closed = new Set<string>();
+  /** How many were added here: what was read before may not know the latest. */
+  #added = 0;
 
   constructor(
     private readonly inbox: string,
@@ -58,16 +60,19 @@ export class Holds {
       'insert into messaging.inbox_holds (inbox, source, epoch, reason) values ($1, $2, $3, $4) on conflict do nothing',
       [this.inbox, source, epoch, reason],
     );
+    this.#added++;
     this.#reasons.set(`${source} ${epoch}`, reason);
   }
 
   /** Reads what other processes and operators have decided. */
   async refresh(): Promise<void> {
+    const added = this.#added;
     const { rows } = await this.pool.query<{ log: string; reason: string; closed: boolean }>(
       `select source || ' ' || epoch as log, reason, closed_at is not null as closed
        from messaging.inbox_holds where inbox = $1`,
       [this.inbox],
     );
+    if (this.#added !== added) return this.refresh();
     this.#reasons = new Map(rows.map(({ log, reason }) => [log, reason]));
     this.#closed = new Set(rows.flatMap(({ log, closed }) => (closed ? [log] : [])));
     if (this.#closed.size > 0) await this.pool.query(DROP, [this.inbox]);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { EPOCH, startOperations, type OperationsFixture } from '../operations/operations.fixture.js';
-import { acceptSurplus, closeGaps, fold, takeAnswer } from './ledger.js';
+import { acceptSurplus, closeGaps, fold, hurryStuck, postpone, progress, takeAnswer } from './ledger.js';
 import type { BooksPage } from './protocol.js';
 
 const SOURCE = '/users';
@@ -74,6 +74,60 @@ describe('The account of a subscriber', () => {
     await applied(1, 10);
     expect(await gaps()).toEqual([]);
     expect(await book()).toEqual({ balanced: 1, folded: 10, rows: 0 });
+  });
+
+  it('takes answers of any size', async () => {
+    const pages = Array.from({ length: 120 }, (_, n) => page(n + 1));
+    for (const number of [1, 26, 60, 120]) await applied(number);
+    expect(await take(0, pages, 130)).toBe(true);
+    expect((await progress(pool, 'orders', SOURCE)).gaps).toBe(116);
+    expect(await book()).toEqual({ balanced: 130, folded: 40, rows: 0 });
+    expect(await take(125, [page(126)])).toBe(false);
+  });
+
+  describe('of a log that its owner cannot send all of', () => {
+    const inVain = async (pages: number[], times: number) => {
+      for (let n = 0; n < times; n++) await postpone(pool, account, pages, 15);
+    };
+    const toPull = async () => (await progress(pool, 'orders', SOURCE)).gaps;
+    const first = async (limit: number) => (await closeGaps(pool, 'orders', SOURCE, limit)).map((gap) => gap.page);
+
+    it('what was pulled in vain for some minutes no longer holds up what lies behind it', async () => {
+      await take(0, [page(1), page(2), page(3)]);
+      expect(await toPull()).toBe(3);
+      await inVain([1, 2], 3);
+      expect([await toPull(), await first(1)]).toEqual([3, [1]]);
+      await inVain([1, 2], 1);
+      expect([await toPull(), await first(1), await first(3)]).toEqual([1, [3], [1, 2, 3]]);
+    });
+
+    it('stuck gaps take turns, are pulled ever more rarely, and at once when their owner can send them', async () => {
+      await take(0, [page(1), page(2)]);
+      await inVain([1], 5);
+      await inVain([2], 4);
+      expect([await first(1), await gaps()]).toEqual([
+        [2],
+        [
+          [1, 10, false],
+          [2, 10, false],
+        ],
+      ]);
+      await hurryStuck(pool, 'orders', SOURCE, 1);
+      expect(await gaps()).toEqual([
+        [1, 10, true],
+        [2, 10, false],
+      ]);
+      await applied(2);
+      expect(await first(2)).toEqual([1]);
+    });
+
+    it('of a log that is held nothing is pulled, and nothing counts', async () => {
+      await take(0, [page(1)]);
+      await fixture.rows(`insert into messaging.inbox_holds values ('orders', $1, $2, 'a fork')`, SOURCE, EPOCH);
+      expect([await toPull(), await gaps()]).toEqual([0, []]);
+      await fixture.rows('truncate messaging.inbox_holds');
+      expect([await toPull(), await gaps()]).toEqual([1, [[1, 10, true]]]);
+    });
   });
 
   it('counts what is parked as arrived, and copies of what was applied not at all', async () => {

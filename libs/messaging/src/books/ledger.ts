@@ -19,7 +19,18 @@ export interface Gap {
   last: number;
   /** Recorded there, neither applied nor parked here; negative: more applied here than recorded there. */
   missing: number;
+  /** Has been pulled in vain so often that its owner probably cannot send it now. */
+  stuck: boolean;
 }
+
+type GapRow = Record<Exclude<keyof Gap, 'stuck'>, string> & { stuck: boolean; due: boolean };
+
+/** Pulled in vain so often, which takes four minutes by default, a gap no longer holds up what lies behind it. */
+const STUCK_PULLS = 4;
+/** Pages compared in one statement: so many events may be parked in them that all at once take longer than a statement may. */
+const PAGES_AT_A_TIME = 25;
+/** So long a gap is kept from others after its pull has asked for a chunk. */
+const CLAIM_S = 30;
 
 interface Queryable {
   query(sql: string, values: unknown[]): Promise<unknown>;
@@ -73,9 +84,16 @@ export async function takeAnswer(
   { after, pages }: Pick<BooksGroup, 'after' | 'pages'>,
   { upTo, recent, patienceS }: { upTo: number; recent: number; patienceS: number },
 ): Promise<boolean> {
-  const values = [...keys(account), after, upTo, JSON.stringify(pages), recent, patienceS];
-  const { rows } = await pool.query<{ pages: number }>(TAKE, values);
-  return rows[0]!.pages > 0;
+  for (let from = 0, done = after; ; from += PAGES_AT_A_TIME) {
+    const some = pages.slice(from, from + PAGES_AT_A_TIME);
+    const isLast = from + PAGES_AT_A_TIME >= pages.length;
+    const end = isLast ? upTo : some.at(-1)!.page;
+    const values = [...keys(account), done, end, JSON.stringify(some), recent, patienceS];
+    const { rows } = await pool.query<{ pages: number }>(TAKE, values);
+    if (rows[0]!.pages === 0) return false;
+    if (isLast) return true;
+    done = end;
+  }
 }
 
 // Rows of pages that are compared and no gap go into the total, in one statement, so that nothing counts twice.
@@ -96,25 +114,31 @@ export async function fold(pool: Pool, inbox: string, source: string): Promise<v
   await pool.query(FOLD, [inbox, source]);
 }
 
+/** Its log is held, or closed: nothing of it is compared or pulled. */
+const isHeld = (gap: string) => `exists (
+  select from messaging.inbox_holds h where h.inbox = ${gap}.inbox and h.source = ${gap}.source and h.epoch = ${gap}.epoch)`;
+
+// Stuck ones take turns behind the others: they may be many, and some of them for ever.
 const CLOSE = `
 with compared as (
-  select g.*, ${missingOf('g')} as missing from messaging.inbox_gaps g
-  where g.inbox = $1 and g.source = $2 order by g.page limit $3),
+  select g.*, g.pulls >= ${STUCK_PULLS} as stuck, ${missingOf('g')} as missing from messaging.inbox_gaps g
+  where g.inbox = $1 and g.source = $2 and not ${isHeld('g')}
+  order by g.pulls >= ${STUCK_PULLS}, case when g.pulls < ${STUCK_PULLS} then g.page end, g.due_at limit $3),
 closed as (
   delete from messaging.inbox_gaps g using compared c
   where c.missing = 0 and g.inbox = $1 and g.source = $2 and g.epoch = c.epoch and g.aggregate = c.aggregate
     and g.page = c.page)
-select epoch, aggregate, page, first_position as first, last_position as last, missing, due_at <= now() as due
+select epoch, aggregate, page, first_position as first, last_position as last, missing, stuck, due_at <= now() as due
 from compared where missing <> 0 order by epoch, aggregate, page`;
 
-/** Closes the gaps that balance by now. @returns those that do not, oldest first */
+/** Closes the gaps that balance by now. @returns those that do not, oldest first; of logs that are held, none */
 export async function closeGaps(
   pool: Pool,
   inbox: string,
   source: string,
   limit: number,
 ): Promise<(Gap & { due: boolean })[]> {
-  const { rows } = await pool.query<Record<keyof Gap, string> & { due: boolean }>(CLOSE, [inbox, source, limit]);
+  const { rows } = await pool.query<GapRow>(CLOSE, [inbox, source, limit]);
   return rows.map((row) => ({
     ...row,
     page: Number(row.page),
@@ -124,7 +148,22 @@ export async function closeGaps(
   }));
 }
 
-/** Gaps that are being pulled: the next time later and later, at most every 5 minutes – the log may have a hole. */
+const GAPS_OF = `inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and page = any($5::bigint[])`;
+
+/** Keeps gaps from being pulled by others too, for half a minute; to be repeated while the pull goes on. */
+export async function claimGaps(pool: Pool, account: Account, pages: readonly number[]): Promise<void> {
+  await pool.query(`update messaging.inbox_gaps set due_at = now() + interval '${CLAIM_S} s' where ${GAPS_OF}`, [
+    ...keys(account),
+    pages,
+  ]);
+}
+
+/** A pull was broken off, by no fault of the gaps: they are due again. */
+export async function releaseGaps(pool: Pool, account: Account, pages: readonly number[]): Promise<void> {
+  await pool.query(`update messaging.inbox_gaps set due_at = now() where ${GAPS_OF}`, [...keys(account), pages]);
+}
+
+/** Gaps that have been pulled: the next time later and later, at most every hour – the log may have a hole. */
 export async function postpone(
   pool: Pool,
   account: Account,
@@ -133,9 +172,18 @@ export async function postpone(
 ): Promise<void> {
   await pool.query(
     `update messaging.inbox_gaps set pulls = pulls + 1,
-            due_at = now() + make_interval(secs => least(300, $6 * power(2, least(pulls, 10))))
-     where inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and page = any($5::bigint[])`,
+            due_at = now() + make_interval(secs => least(3600, $6 * power(2, least(pulls, 10))))
+     where ${GAPS_OF}`,
     [...keys(account), pages, intervalS],
+  );
+}
+
+/** Their owner can send now what it could not before: gaps that are stuck, up to a page, are due. */
+export async function hurryStuck(pool: Pool, inbox: string, source: string, upTo: number): Promise<void> {
+  await pool.query(
+    `update messaging.inbox_gaps g set due_at = now()
+     where inbox = $1 and source = $2 and page <= $3 and pulls >= ${STUCK_PULLS} and not ${isHeld('g')}`,
+    [inbox, source, upTo],
   );
 }
 
@@ -152,11 +200,12 @@ export async function acceptSurplus(
   await db.query(ACCEPT, [inbox, source, epoch]);
 }
 
-/** How far every account of a source was compared, and how many gaps there are. */
+/** How far every account of a source was compared, and how many gaps are to be pulled before more is compared. */
 export async function progress(pool: Pool, inbox: string, source: string) {
   const { rows } = await pool.query<{ epoch: string; aggregate: string; after: number; gaps: number }>(
     `select epoch, aggregate, balanced_page::float8 as after,
-            (select count(*)::int from messaging.inbox_gaps g where g.inbox = $1 and g.source = $2) as gaps
+            (select count(*)::int from messaging.inbox_gaps g
+             where g.inbox = $1 and g.source = $2 and g.pulls < ${STUCK_PULLS} and not ${isHeld('g')}) as gaps
      from messaging.inbox_books where inbox = $1 and source = $2`,
     [inbox, source],
   );

@@ -15,6 +15,8 @@ const log = z.object({ aggregate: z.string(), epoch: z.uuid() });
 export const booksRequest = z.object({
   /** The queue that the answer goes to. */
   queue: z.string(),
+  /** Newer requests have larger ones. */
+  id: z.uuid().optional(),
   aggregates: z.array(z.string()),
   /** What was compared already. Of epochs that are not named here, everything is new. */
   known: z.array(log.extend({ after: page })),
@@ -32,6 +34,8 @@ const booksGroup = log.extend({
   complete: z.boolean(),
 });
 export const booksAnswer = z.object({
+  /** Of the request. */
+  id: z.uuid().optional(),
   source: z.string(),
   /** The epoch that events are recorded in now. */
   epoch: z.uuid(),
@@ -39,6 +43,8 @@ export const booksAnswer = z.object({
   settled: page,
   /** All events of the pages up to this one were published before this answer. */
   published: page,
+  /** Positions that the broker refuses: neither they nor their streams behind them can be sent. The first thousand. */
+  unpublishable: z.array(z.int()).optional(),
   groups: z.array(booksGroup),
 });
 export type BooksAnswer = z.infer<typeof booksAnswer>;

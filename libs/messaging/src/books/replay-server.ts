@@ -6,7 +6,7 @@ import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Pool } from 'pg';
 import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, LOG_ROW, type LogRow } from '../cloud-event.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
-import { wireBatches } from '../outbox/wire-batches.js';
+import { MAX_MESSAGE_BYTES, sizeLimitIn, wireBatches } from '../outbox/wire-batches.js';
 import { atMost, pause } from '../rabbitmq/backoff.js';
 import { BrokerLink, type LinkStatus } from '../rabbitmq/broker-link.js';
 import { Publisher } from '../rabbitmq/publisher.js';
@@ -37,6 +37,8 @@ const READ_POSITIONS = 500;
 const COUNT_MS = 300_000;
 /** How long nobody may be able to ask because somebody has removed what requests come through, or the broker has lost the consumer. */
 const CHECK_MS = 8_000;
+/** So long a limit of the broker is believed; then it may have been raised. */
+const LIMIT_MS = 300_000;
 /** An answer that is being given when the process is to end has this long. */
 const FINISH_MS = 1_000;
 export const BOOKS_INTERVAL_MS = 15_000;
@@ -54,7 +56,8 @@ from messaging.unpublishable join messaging.events held using (position)`;
 // Only pages whose events the broker has confirmed are shown: what is missing of them behind the answer is lost for sure.
 // Lateral, because a merge join would walk the log from its beginning.
 const STATE = `
-select l.epoch, l.settled_page as settled, (
+select l.epoch, l.settled_page as settled,
+  array(select position::float8 from messaging.unpublishable order by position limit 1000) as unpublishable, (
   select e.page from messaging.outbox o
   cross join lateral (
     select page, epoch, aggregate, subject from messaging.events e where e.position = o.position offset 0) e
@@ -80,7 +83,7 @@ where e.epoch <> all($3::uuid[])
 group by a.aggregate, e.epoch, k.after`;
 
 const CHUNK = `
-select ${LOG_ROW}, octet_length(data::text) as bytes
+select ${LOG_ROW}
 from messaging.events e where position > $1 and position <= $2 and aggregate = $3 and epoch = $4
   and (not exists (select from messaging.unpublishable) or (e.epoch, e.aggregate, e.subject) not in (${HELD}))
 order by position`;
@@ -93,6 +96,8 @@ export class ReplayServer {
   readonly #keeperPool: Pool;
   readonly #publisher: Publisher;
   readonly #link: BrokerLink;
+  /** What the broker takes, if it has said so. */
+  #limit = { bytes: Infinity, until: 0 };
   #serving: Promise<void> = Promise.resolve();
   #keeping: Promise<void> | undefined;
   #watching: Promise<void> | undefined;
@@ -186,6 +191,7 @@ export class ReplayServer {
       else this.#logger.warn(`a request of unknown type "${type}" is dropped`);
     } catch (error) {
       // Whoever asked asks again.
+      this.#learnLimit(error);
       this.#logger.warn(
         `cannot answer ${type ? `a ${type}` : 'a request without a type'}: ${(error as Error).message}`,
       );
@@ -198,8 +204,13 @@ export class ReplayServer {
   }
 
   async #showBooks(request: BooksRequest): Promise<void> {
-    const { rows } = await this.#pool.query<{ epoch: string; settled: string; unpublished: string | null }>(STATE);
-    const { epoch, settled, unpublished } = rows[0]!;
+    const { rows } = await this.#pool.query<{
+      epoch: string;
+      settled: string;
+      unpublished: string | null;
+      unpublishable: number[];
+    }>(STATE);
+    const { epoch, settled, unpublished, unpublishable } = rows[0]!;
     const published = Math.min(Number(settled), unpublished === null ? Infinity : Number(unpublished) - 1);
     const { rows: groups } = await this.#pool.query<BooksGroup>(BOOKS, [
       request.aggregates,
@@ -208,8 +219,17 @@ export class ReplayServer {
       published,
     ]);
     const { source } = namesOf(this.options.service);
-    const answer: BooksAnswer = { source, epoch, settled: Number(settled), published, groups };
-    await this.#send(request.queue, BOOKS_ANSWER, answer);
+    const { id } = request;
+    const answer: BooksAnswer = {
+      ...(id && { id }),
+      source,
+      epoch,
+      settled: Number(settled),
+      published,
+      unpublishable,
+      groups,
+    };
+    await this.#send(request.queue, BOOKS_ANSWER, fitting(answer, this.#maxBytes));
   }
 
   async #sendChunk({ queue, epoch, aggregate, after, upTo }: ChunkRequest): Promise<void> {
@@ -217,11 +237,11 @@ export class ReplayServer {
     const reached = Math.min(upTo, after + CHUNK_POSITIONS);
     for (let from = after; from < reached; from += READ_POSITIONS) {
       const to = Math.min(reached, from + READ_POSITIONS);
-      const { rows } = await this.#pool.query<LogRow & { bytes: number }>(CHUNK, [from, to, aggregate, epoch]);
-      const sent = wireBatches(rows).map((events) => {
-        const texts = events.map((event) => encode(event, source));
-        const one = texts.length === 1;
-        return this.#publisher.publish(replay, queue, Buffer.from(one ? texts[0]! : `[${texts.join(',')}]`), {
+      const { rows } = await this.#pool.query<LogRow>(CHUNK, [from, to, aggregate, epoch]);
+      const sent = wireBatches(this.#sendable(rows, source), this.#maxBytes - 1).map((events) => {
+        const one = events.length === 1;
+        const body = one ? events[0]!.text : `[${events.map(({ text }) => text).join(',')}]`;
+        return this.#publisher.publish(replay, queue, Buffer.from(body), {
           messageId: newId(),
           type: events[0]!.type,
           contentType: one ? EVENT_CONTENT_TYPE : BATCH_CONTENT_TYPE,
@@ -235,6 +255,35 @@ export class ReplayServer {
     await this.#send(queue, CHUNK_END, end);
   }
 
+  get #maxBytes(): number {
+    return Math.min(MAX_MESSAGE_BYTES, this.#knownLimit);
+  }
+
+  get #knownLimit(): number {
+    return Date.now() < this.#limit.until ? this.#limit.bytes : Infinity;
+  }
+
+  #learnLimit(error: unknown): void {
+    const bytes = sizeLimitIn(error);
+    if (bytes) this.#limit = { bytes, until: Date.now() + LIMIT_MS };
+  }
+
+  /** All but what the broker would close the channel for, and everything else with it. */
+  #sendable(rows: readonly LogRow[], source: string) {
+    const events = rows.map((row) => {
+      const text = encode(row, source);
+      return { ...row, text, bytes: Buffer.byteLength(text) + 1 };
+    });
+    const limit = this.#knownLimit;
+    return events.filter(({ bytes, type, subject, id }) => {
+      if (bytes - 1 <= limit) return true;
+      this.#logger.error(
+        `${type} ${id} of "${subject}" cannot be sent again, its stream waits wherever it is missing: it has ${bytes - 1} bytes, RabbitMQ takes ${limit}. Raise max_message_size`,
+      );
+      return false;
+    });
+  }
+
   async #send(queue: string, type: string, body: object): Promise<void> {
     await this.#publisher.publish(namesOf(this.options.service).replay, queue, Buffer.from(JSON.stringify(body)), {
       messageId: newId(),
@@ -243,4 +292,16 @@ export class ReplayServer {
       appId: this.options.service,
     });
   }
+}
+
+/** With as many of the pages as fit into a message; the others are asked for next. */
+function fitting(answer: BooksAnswer, maxBytes: number): BooksAnswer {
+  for (let count = PAGES; count > 1 && Buffer.byteLength(JSON.stringify(answer)) > maxBytes;) {
+    count = Math.ceil(count / 2);
+    const groups = answer.groups.map((group) =>
+      group.pages.length > count ? { ...group, pages: group.pages.slice(0, count), complete: false } : group,
+    );
+    answer = { ...answer, groups };
+  }
+  return answer;
 }

@@ -73,13 +73,24 @@ describe('Applier', () => {
   });
 
   it('while it pulls history, parks what history brings too early, not what comes again by it', async () => {
-    const userId = randomUUID();
-    const [one, two, three] = stream(userId, 3);
+    const [userId, other] = [randomUUID(), randomUUID()];
+    const [one, two] = stream(userId, 2);
     inbox.catchingUp = true;
-    await inbox.applier.apply([{ ...two!, replayed: true }, three!], LIMIT_MS);
-    expect(await inbox.parked()).toMatchObject([{ sequence: 2, state: 'waiting', attempts: 0 }]);
+    await inbox.applier.apply([{ ...two!, replayed: true }, ...stream(other, 3, 2)], LIMIT_MS);
+    expect(await inbox.parked()).toMatchObject([{ subject: userId, sequence: 2, state: 'waiting', attempts: 0 }]);
     await inbox.applier.apply([{ ...one!, replayed: true }], LIMIT_MS);
-    expect(await inbox.seenOf(userId)).toEqual(['1']);
+    expect([await inbox.seenOf(userId), await inbox.seenOf(other)]).toEqual([['1'], []]);
+  });
+
+  it('while it pulls history, keeps what comes behind a failing event, which history would bring in vain', async () => {
+    const userId = randomUUID();
+    inbox.handle = () => Promise.reject(new Error('not now'));
+    inbox.catchingUp = true;
+    const arrived = async () => (await inbox.parked()).map(({ sequence }) => sequence);
+    await inbox.applier.apply(stream(userId, 2), LIMIT_MS);
+    expect(await arrived()).toEqual([1, 2]);
+    await inbox.applier.apply(stream(userId, 4, 3), LIMIT_MS);
+    expect(await arrived()).toEqual([1, 2, 3, 4]);
   });
 
   /** Fails for these users, after it has written something. */

@@ -16,8 +16,8 @@ import { failpoint } from '../failpoints.js';
 import { ForkError, Gate, StaleGateError, type GateTrust } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
-import { hasParked, park, unpark } from './parked-events.js';
-import { gated, planBatch, type Planner } from './plan.js';
+import { hasParked, park, parkedStreams, unpark } from './parked-events.js';
+import { gated, isLive, planBatch, type Planner } from './plan.js';
 import { Failed, ReactionRunner, ShuttingDownError, SlowReactionError, type Planned } from './reaction-runner.js';
 import { runsOf, streamOf } from './runs.js';
 
@@ -33,6 +33,8 @@ export interface ApplierOptions extends Planner {
   /** Its name in the tables. */
   inbox: string;
   name: InboxName;
+  /** Whether replay is about to bring what lies before the newest events of this log, so that they need not be parked. */
+  isCatchingUp: (source: string, epoch: string, aggregate: string) => boolean;
   /** Aborted when the process cannot wait any longer. */
   deadline: AbortSignal;
 }
@@ -142,8 +144,8 @@ export class Applier {
         Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, trust),
         hasParked(tx, inbox),
       ]);
-      const fresh = await firstSeen(tx, inbox, items);
-      const plan = planBatch(items, gate, fresh, failures, this.options);
+      const [fresh, coming] = await Promise.all([firstSeen(tx, inbox, items), this.#coming(tx, items, parked)]);
+      const plan = planBatch(items, gate, fresh, coming, failures, this.options);
       const runs = runsOf(plan.react, ({ item, route }) => this.#canJoin(route) && !suspects.has(item));
       await this.#react(tx, gate, runs, limitMs);
       tx.afterCommit(() => countBatch(plan));
@@ -154,6 +156,15 @@ export class Applier {
       countApplied(tx, inbox, plan.advanced);
       await failpoint('inbox.beforeCommit');
     });
+  }
+
+  /** The streams of live events that replay is about to bring, and of which nothing is parked. */
+  async #coming(tx: Transaction, items: readonly Item[], parked: boolean): Promise<Set<string>> {
+    const { inbox, isCatchingUp } = this.options;
+    const events = items.flatMap((item) => (isLive(item) && gated(item)) || []);
+    const coming = events.filter(({ source, epoch, aggregate }) => isCatchingUp(source, epoch, aggregate));
+    const blocked = parked && coming.length > 0 ? await parkedStreams(tx, inbox, coming) : new Set();
+    return new Set(coming.flatMap(({ stream }) => (blocked.has(stream) ? [] : [stream])));
   }
 
   /** A stream whose first event comes is nearly always new; a parked one is not. */

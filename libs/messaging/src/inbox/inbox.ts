@@ -154,7 +154,7 @@ export class Inbox {
       channel?.close().catch(() => {}),
     );
     await this.#link.stop();
-    await atMost(500, this.#watching); // it may wait for an answer that never comes
+    await atMost(500, Promise.all([this.#watching, this.#books.settled])); // they may wait for an answer that never comes
   }
 
   async #consume(channel: Channel): Promise<void> {
@@ -233,10 +233,7 @@ export class Inbox {
     }
     const items = deliveries.flatMap((delivery) => delivery.items);
     if (items.length > 0) await this.#applyBatch(items, deliveries);
-    for (const { answer, chunkEnd } of deliveries) {
-      if (answer) await this.#books.onAnswer(answer);
-      if (chunkEnd) await this.#books.onChunk(chunkEnd);
-    }
+    for (const delivery of deliveries) this.#books.take(delivery);
   }
 
   async #applyBatch(items: Item[], deliveries: readonly Delivery[]): Promise<void> {

@@ -82,6 +82,29 @@ export async function hasParked(tx: OpenTransaction, inbox: string): Promise<boo
   return rows[0]!.found;
 }
 
+const PARKED_STREAMS = `
+select u.n::integer as n
+from unnest($2::text[], $3::uuid[], $4::text[], $5::text[]) with ordinality u (source, epoch, aggregate, subject, n)
+where exists (
+  select from messaging.parked_events p
+  where p.inbox = $1 and p.source = u.source and p.epoch = u.epoch and p.aggregate = u.aggregate and p.subject = u.subject)`;
+
+/** The streams of `events` of which something is parked. */
+export async function parkedStreams(
+  tx: OpenTransaction,
+  inbox: string,
+  events: readonly LoggedEvent[],
+): Promise<Set<string>> {
+  const { rows } = await tx.query<{ n: number }>(PARKED_STREAMS, [
+    inbox,
+    events.map(({ source }) => source),
+    events.map(({ epoch }) => epoch),
+    events.map(({ aggregate }) => aggregate),
+    events.map(({ subject }) => subject),
+  ]);
+  return new Set(rows.map(({ n }) => events[n - 1]!.stream));
+}
+
 /** Removes what went through: of logged events every copy, of foreign events those in `items`; wakes the successors. */
 export async function unpark(
   tx: OpenTransaction,

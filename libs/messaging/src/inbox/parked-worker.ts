@@ -173,6 +173,8 @@ export class ParkedWorker {
   }
 
   async #apply(head: HeadRow, crashes: number): Promise<void> {
+    // After a death it goes alone: it must not answer for what one of its successors does.
+    const isCalm = head.state === 'waiting' && crashes === 0;
     const { rows } =
       head.sequence === null
         ? await this.pool.query<ParkedRow>(SINGLE, [head.id])
@@ -182,7 +184,7 @@ export class ParkedWorker {
             head.epoch,
             head.aggregate,
             head.subject,
-            head.state === 'waiting' ? RUN : 1,
+            isCalm ? RUN : 1,
           ]);
     const items = contiguous(rows).map((row) => toItem(row, row.id === head.id));
     const failures = new Map<Item, Failure>();

@@ -2,7 +2,7 @@
 import { Logger } from '@nestjs/common';
 import type { Holds } from '../books/holds.js';
 import type { Envelope, LoggedEvent } from '../cloud-event.js';
-import type { Gate } from './gate.js';
+import type { Gate, Verdict } from './gate.js';
 import type { Failure, Item } from './item.js';
 import type { Parking } from './parked-events.js';
 import type { Planned } from './reaction-runner.js';
@@ -22,8 +22,6 @@ export interface Plan {
 export interface Planner {
   router: Router;
   holds: Holds;
-  /** Whether replay is about to bring what lies before this event, so that it need not be parked. */
-  isCatchingUp: (source: string, epoch: string, aggregate: string) => boolean;
 }
 
 type NotNow = Extract<Route, { kind: 'incompatible' | 'paused' }>;
@@ -32,15 +30,21 @@ const logger = new Logger('Inbox');
 
 /**
  * @param fresh foreign events that were never seen before
+ * @param coming streams of which replay brings what is dropped now; those of which something is parked are taken out
  * @param failures events that are known to fail
  */
 export function planBatch(
   items: readonly Item[],
   gate: Gate,
   fresh: ReadonlySet<Envelope>,
+  coming: Set<string>,
   failures: ReadonlyMap<Item, Failure>,
   planner: Planner,
 ): Plan {
+  const park = (item: Item, failure: Failure) => {
+    coming.delete(gated(item)?.stream ?? '');
+    plan.park.push({ item, failure });
+  };
   const plan: Plan = { react: [], park: [], done: [], duplicates: [], advanced: [], dropped: [] };
   for (const item of items) {
     const event = gated(item);
@@ -48,11 +52,20 @@ export function planBatch(
       plan.dropped.push(item);
       continue;
     }
-    if (event ? !passes(plan, item, event, gate, planner) : !isNew(plan, item, fresh)) continue;
+    const held = event && planner.holds.reasonFor(event.source, event.epoch);
+    const verdict = event ? (held ? gate.look(event) : gate.judge(event)) : verdictOn(item, fresh);
+    if (verdict === 'duplicate') {
+      plan.duplicates.push(item);
+      continue;
+    }
+    if (held || verdict === 'ahead') {
+      if (held || !isComing(item, coming)) park(item, { state: 'waiting', error: held ?? '', counts: false });
+      continue;
+    }
     const fate = failures.get(item) ?? fateOf(item, planner.router);
     if ('state' in fate) {
       if (event) gate.hold(event);
-      plan.park.push({ item, failure: fate });
+      park(item, fate);
       continue;
     }
     if (event) {
@@ -65,31 +78,19 @@ export function planBatch(
   return plan;
 }
 
-/** Whether the gate lets it through now; if not, what becomes of it is in the plan. */
-function passes(plan: Plan, item: Item, event: LoggedEvent, gate: Gate, planner: Planner): boolean {
-  const { holds } = planner;
-  const held = holds.reasonFor(event.source, event.epoch);
-  const verdict = held ? gate.look(event) : gate.judge(event);
-  if (verdict === 'duplicate') plan.duplicates.push(item);
-  else if (held || (verdict === 'ahead' && !willComeAgain(item, event, planner))) {
-    plan.park.push({ item, failure: { state: 'waiting', error: held ?? '', counts: false } });
-  } else return verdict === 'next';
-  return false;
-}
-
 /**
- * Whether it may be dropped because replay brings it, now or once its page is compared. Not if replay has just brought it: it is
- * ahead of one that is parked here, and would be missing for as long as that one is.
+ * Whether it may be dropped although it is ahead, because replay brings it, now or once its page is compared. Not if replay has
+ * just brought it: it is ahead of one that is parked here, and would be missing for as long as that one is.
  */
-function willComeAgain({ parked, replayed }: Item, event: LoggedEvent, { isCatchingUp }: Planner): boolean {
-  return !parked && !replayed && isCatchingUp(event.source, event.epoch, event.aggregate);
+function isComing(item: Item, coming: ReadonlySet<string>): boolean {
+  return isLive(item) && coming.has(gated(item)!.stream);
 }
 
-function isNew(plan: Plan, item: Item, fresh: ReadonlySet<Envelope>): boolean {
-  if (item.parked || fresh.has(item.envelope)) return true;
-  plan.duplicates.push(item);
-  return false;
-}
+/** Neither parked before, nor brought by replay. */
+export const isLive = ({ parked, replayed }: Item): boolean => !parked && !replayed;
+
+const verdictOn = (item: Item, fresh: ReadonlySet<Envelope>): Verdict =>
+  item.parked || fresh.has(item.envelope) ? 'next' : 'duplicate';
 
 /** Where it goes, or why it cannot go there now. */
 function fateOf({ envelope }: Item, router: Router): Failure | Exclude<Route, NotNow> {

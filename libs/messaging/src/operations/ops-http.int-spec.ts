@@ -243,7 +243,8 @@ describe('a sequence that was given up', () => {
     await shop.deliverBatch([next]);
     await eventually(async () => expect(await shop.parked()).toHaveLength(1));
     const body = { source: 'users', aggregate: 'users.user', subject: user, sequence: 1, confirm: true };
-    expect(await shop.ops('POST', '/parked/skip-missing', body)).toMatchObject({ status: 200 });
+    expect(await shop.ops('POST', '/parked/skip-missing', body)).toMatchObject({ status: 409 });
+    expect(await shop.ops('POST', '/parked/skip-missing', { ...body, page: 0 })).toMatchObject({ status: 200 });
     await eventually(async () => expect(await shop.effects(user)).toEqual(['moved to Rome']));
     await shop.deliverBatch([missing]);
     await shop.move(user, 'Oslo');

@@ -70,14 +70,15 @@ export interface MissingSequence {
   /** Needed if the stream is known in several. */
   inbox?: string | undefined;
   epoch?: string | undefined;
-  /** Its page, if the owner's books count it although its log has lost it. */
+  /** Its page, if the owner's books count it although its log has lost it; 0: no page misses it. Not given: that is looked up. */
   page?: number | undefined;
 }
 
 /**
  * Lets the gate pass over a sequence that never arrived.
  *
- * @throws {@link OperationError} unless it is the next one of its stream and later ones are parked behind it
+ * @throws {@link OperationError} unless it is the next one of its stream and later ones are parked behind it, or if it may
+ *   still be pulled, or be counted in a page that would never balance
  */
 export async function skipMissing(database: Database, which: MissingSequence, options: ActionOptions): Promise<Effect> {
   const { sequence, page } = which;
@@ -88,8 +89,8 @@ export async function skipMissing(database: Database, which: MissingSequence, op
     if (sequence !== applied + 1) {
       throw new OperationError('conflict', `The next one of that stream is ${applied + 1}, not ${sequence}.`);
     }
-    const { rows } = await tx.query<{ id: string; sequence: string }>(
-      `select id, sequence from messaging.parked_events where ${STREAM} order by sequence, id limit 1`,
+    const { rows } = await tx.query<{ id: string; sequence: string; page: string }>(
+      `select id, sequence, page from messaging.parked_events where ${STREAM} order by sequence, id limit 1`,
       valuesOf(stream),
     );
     const [head] = rows;
@@ -104,12 +105,37 @@ export async function skipMissing(database: Database, which: MissingSequence, op
         'conflict',
         'Nothing waits for it: later events of the stream have not arrived, either.',
       );
+    if (page === undefined) await requireCompared(tx, stream, Number(head.page));
     await advance(tx, stream, applied, sequence, NEVER_ARRIVED);
     await makeDue(tx, stream, sequence + 1);
     if (page) countApplied(tx, stream.inbox, [{ ...stream, page }]);
     return { affected: 1 };
   });
 }
+
+/** What is in front of an event of `page` was recorded in the same page or an earlier one. */
+async function requireCompared(tx: Transaction, stream: StreamKey, page: number): Promise<void> {
+  const { rows } = await tx.query<{ compared: string | null; gaps: string[] }>(
+    `select (select balanced_page from messaging.inbox_books where ${LOG}) as compared,
+            array(select page from messaging.inbox_gaps where ${LOG} and page <= $5 order by page desc limit 10) as gaps`,
+    [stream.inbox, stream.source, stream.epoch, stream.aggregate, page],
+  );
+  const { compared, gaps } = rows[0]!;
+  if (Number(compared) < page) {
+    throw new OperationError(
+      'conflict',
+      `It may still come: page ${page}, which it is in at the latest, is not compared with the books of ${stream.source} yet. Wait for the next look, or say --page 0 if that service is gone for good.`,
+    );
+  }
+  if (gaps.length > 0) {
+    throw new OperationError(
+      'conflict',
+      `It may be one of those that page ${gaps.reverse().join(', ')} misses, which would never balance: see "events books", and say which with --page, or --page 0 if it is none of them.`,
+    );
+  }
+}
+
+const LOG = 'inbox = $1 and source = $2 and epoch = $3 and aggregate = $4';
 
 /** Removes an event without a stream: a foreign or an unreadable one. The audit keeps the first 10 kB of its bytes. */
 export async function discardParked(database: Database, id: string, options: ActionOptions): Promise<Effect> {

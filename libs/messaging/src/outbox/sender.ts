@@ -12,7 +12,7 @@ import { jitter, pause } from '../rabbitmq/backoff.js';
 import { Publisher, PublishFailedError } from '../rabbitmq/publisher.js';
 import type { OutgoingEvent } from './outbox-reader.js';
 import { setAside } from './unpublishable.js';
-import { MAX_MESSAGE_BYTES } from './wire-batches.js';
+import { MAX_MESSAGE_BYTES, sizeLimitIn } from './wire-batches.js';
 import type { Window } from './window.js';
 
 /** What the broker says of the service as a whole, or of itself: 320 forced, 403 refused, 404 no exchange, 530 vhost. */
@@ -23,7 +23,6 @@ const NOT_THE_EVENT = [320, 403, 404, 530];
  */
 const STUBBORN_REFUSALS = 8;
 const REBUILD_EVERY_MS = 20_000;
-const TOO_LARGE = /message size \d+ is larger than \D*(\d+)/;
 
 /** What is sent at once. */
 interface Message {
@@ -172,15 +171,14 @@ export class Sender {
     this.link.rebuild('a queue has refused events for a while');
   }
 
-  #suspect(positions: readonly string[], { cause }: PublishFailedError): void {
+  #suspect(positions: readonly string[], failure: PublishFailedError): void {
     this.#carefulUpTo = Math.max(this.#carefulUpTo, ...positions.map(Number));
-    const limit = TOO_LARGE.exec(cause?.message ?? '')?.[1];
-    if (limit) this.#maxMessageBytes = Math.min(this.#maxMessageBytes, Number(limit));
+    this.#maxMessageBytes = Math.min(this.#maxMessageBytes, sizeLimitIn(failure) ?? Infinity);
   }
 
   /** It says so itself; else only if others have got through since it was refused first. */
-  #isItsFault({ position }: OutgoingEvent, { kind, cause }: PublishFailedError): boolean {
-    if (kind === 'unsendable' || TOO_LARGE.test(cause?.message ?? '')) return true;
+  #isItsFault({ position }: OutgoingEvent, failure: PublishFailedError): boolean {
+    if (failure.kind === 'unsendable' || sizeLimitIn(failure) !== undefined) return true;
     const refusal = this.#refusals.get(position);
     return refusal !== undefined && this.#counts.published > refusal.published;
   }

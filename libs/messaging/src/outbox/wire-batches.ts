@@ -4,6 +4,13 @@
 const MAX_EVENTS = 100;
 export const MAX_MESSAGE_BYTES = 128 * 1024;
 
+/** What the broker takes at most, if it is this that it has closed a channel for. */
+export function sizeLimitIn(error: unknown): number | undefined {
+  const { cause = error } = Object(error) as { cause?: unknown };
+  const limit = /message size \d+ is larger than \D*(\d+)/.exec(String(cause))?.[1];
+  return limit === undefined ? undefined : Number(limit);
+}
+
 export interface Outgoing {
   position: string;
   type: string;

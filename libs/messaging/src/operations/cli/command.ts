@@ -64,8 +64,8 @@ export class DeclinedError extends Error {
   override readonly name = 'DeclinedError';
 }
 
-/** A whole number above 0. */
-export function numberOf(text: string, what: string): number {
-  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
-  throw new UsageError(`${what} must be a whole number from 1 on, not "${text}".`);
+/** A whole number, above 0 unless it may be 0. */
+export function numberOf(text: string, what: string, from: 0 | 1 = 1): number {
+  if (/^(0|[1-9]\d{0,14})$/.test(text) && Number(text) >= from) return Number(text);
+  throw new UsageError(`${what} must be a whole number from ${from} on, not "${text}".`);
 }

@@ -106,7 +106,7 @@ const skip: Command = {
     all: ALL,
     missing: { type: 'boolean', help: 'skips a sequence that never arrived, for which later ones wait' },
     epoch: { type: 'string', value: 'uuid', help: 'with --missing, if the stream is known in several' },
-    page: { type: 'string', value: 'n', help: 'with --missing, the page that "books" shows as missing it' },
+    page: { type: 'string', value: 'n', help: 'with --missing, the page that "books" shows as missing it; 0: none' },
   },
   details: 'A skipped event is never applied here. It stays in the log of its owner.',
   async run(context) {
@@ -155,7 +155,7 @@ async function skipOneMissing({ database, args, text, action, confirm }: Context
     epoch: text('epoch'),
   };
   await confirm(`Let ${aggregate} ${subject} go on without sequence ${sequence}, for good?`);
-  await skipMissing(database, { ...which, ...(page && { page: numberOf(page, '--page') }) }, action);
+  await skipMissing(database, { ...which, ...(page && { page: numberOf(page, '--page', 0) }) }, action);
   const done = action.dryRun ? 'would be skipped' : 'skipped';
   return { json: { skipped: sequence, dryRun: action.dryRun ?? false }, text: `Sequence ${sequence}: ${done}` };
 }

@@ -1,0 +1,179 @@
+import { randomUUID } from 'node:crypto';
+import { Pool } from 'pg';
+import { Logger } from '@nestjs/common';
+import { EPOCH, startOperations, type OperationsFixture } from '../operations/operations.fixture.js';
+import type { Publisher } from '../rabbitmq/publisher.js';
+import { Books } from './books.js';
+import { Holds } from './holds.js';
+import { BOOKS_REQUEST, CHUNK_REQUEST, type BooksPage, type BooksRequest, type ChunkRequest } from './protocol.js';
+
+Logger.overrideLogger(process.env.TEST_LOG_LEVEL ? ['log', 'warn', 'error'] : false);
+
+const SOURCE = '/users';
+const AGGREGATE = 'users.user';
+
+describe('The books of a subscriber', () => {
+  let fixture: OperationsFixture;
+  let pool: Pool;
+  let books: Books;
+  let asked: { type: string; body: BooksRequest | ChunkRequest }[];
+  /** What it says to owners is written down; the test answers in their place. */
+  const publisher = {
+    status: { state: 'connected' },
+    publish: (_exchange: string, _key: string, body: Buffer, { type }: { type: string }) => {
+      asked.push({ type, body: JSON.parse(body.toString()) as BooksRequest });
+      return Promise.resolve('routed');
+    },
+  } as unknown as Publisher;
+
+  beforeAll(async () => {
+    fixture = await startOperations();
+    pool = new Pool({ connectionString: fixture.url, max: 4 });
+  });
+  afterAll(async () => {
+    await pool?.end();
+    await fixture?.stop();
+  });
+  beforeEach(async () => {
+    await fixture.rows(`truncate messaging.inbox_pages, messaging.inbox_books, messaging.inbox_gaps, messaging.inbox_holds,
+                        messaging.inbox_sources, messaging.parked_events`);
+    asked = [];
+    books = start();
+  });
+
+  const start = () =>
+    new Books(
+      { inbox: 'orders', queue: 'orders.inbox', aggregates: [AGGREGATE], intervalMs: 15_000 },
+      pool,
+      publisher,
+      new Holds('orders', pool),
+    );
+  /** A page of a thousand positions. */
+  const page = (number: number): BooksPage => ({
+    page: number,
+    recorded: 10,
+    first: number * 1_000,
+    last: number * 1_000 + 999,
+  });
+  const answer = async (pages: number[], more: { id?: string; unpublishable?: number[]; after?: number } = {}) => {
+    const { after = 0, ...rest } = more;
+    const last = pages.at(-1) ?? after;
+    const group = { aggregate: AGGREGATE, epoch: EPOCH, after, pages: pages.map(page), complete: true };
+    const settled = last + 10; // so that none of the pages is a recent one
+    books.take({ answer: { source: SOURCE, epoch: EPOCH, settled, published: last, groups: [group], ...rest } });
+    await books.settled;
+  };
+  const reach = async (reached: number) => {
+    const { after, upTo } = pulls().at(-1)!;
+    const chunkEnd = { source: SOURCE, epoch: EPOCH, aggregate: AGGREGATE, after, upTo, reached };
+    books.take({ chunkEnd });
+    await books.settled;
+  };
+  const pulls = () => asked.filter(({ type }) => type === CHUNK_REQUEST).map(({ body }) => body as ChunkRequest);
+  const lastId = () => (asked.findLast(({ type }) => type === BOOKS_REQUEST)!.body as BooksRequest).id!;
+  const gaps = () =>
+    fixture.rows<{ page: number; pulls: number; due: number }>(
+      `select page::int as page, pulls, extract(epoch from due_at - now())::float8 as due
+       from messaging.inbox_gaps order by page`,
+    );
+  const inVain = (from: number, to: number, dueIn = 0) =>
+    fixture.rows(
+      `update messaging.inbox_gaps set pulls = 4, due_at = now() + make_interval(secs => $3) where page between $1 and $2`,
+      ...[from, to, dueIn],
+    );
+
+  it('a pull that is broken off by a new connection is made again at once, and does not count', async () => {
+    await answer([1, 2]);
+    expect(pulls()).toMatchObject([{ after: 999, upTo: 2_999 }]);
+    expect(await gaps()).toMatchObject([{ pulls: 0 }, { pulls: 0 }]);
+    expect((await gaps())[0]!.due).toBeGreaterThan(20); // other processes leave it alone meanwhile
+    books.reset();
+    await answer([], { after: 2 });
+    expect(pulls()).toHaveLength(2);
+    expect(pulls()[1]).toEqual(pulls()[0]);
+  });
+
+  it('a pull counts when all of it has come', async () => {
+    await answer([1, 2, 3, 4, 5, 6]);
+    await reach(5_999);
+    expect(pulls()).toMatchObject([
+      { after: 999, upTo: 6_999 },
+      { after: 5_999, upTo: 6_999 },
+    ]);
+    expect((await gaps()).map((gap) => gap.pulls)).toEqual([0, 0, 0, 0, 0, 0]);
+    await reach(6_999);
+    expect((await gaps()).map((gap) => gap.pulls)).toEqual([1, 1, 1, 1, 1, 1]);
+    expect((await gaps())[0]!.due).toBeGreaterThan(10);
+  });
+
+  it('a chunk is asked for again when an answer has overtaken it, not when the answer is older', async () => {
+    await answer([1]);
+    expect(pulls()).toHaveLength(1);
+    const before = '00000000-0000-7000-8000-000000000000';
+    await answer([], { after: 1, id: before });
+    expect(pulls()).toHaveLength(1);
+    await fixture.rows('truncate messaging.inbox_sources');
+    await books.look(true);
+    await answer([], { after: 1, id: lastId() });
+    expect(pulls()).toHaveLength(2);
+  });
+
+  it('what is stuck is pulled behind everything else, a chunk at a time', async () => {
+    await answer([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    books = start();
+    await inVain(1, 8);
+    await fixture.rows('update messaging.inbox_gaps set due_at = now()');
+    await answer([], { after: 9 });
+    expect(pulls().at(-1)).toMatchObject({ after: 8_999, upTo: 9_999 });
+    await fixture.rows('delete from messaging.inbox_gaps where page = 9');
+    books = start();
+    await answer([], { after: 9 });
+    expect(pulls().at(-1)).toMatchObject({ after: 999, upTo: 5_999 });
+  });
+
+  it('what is stuck is pulled as soon as its owner can send it', async () => {
+    await answer([1], { unpublishable: [1_005, 7_000] });
+    await reach(1_999);
+    await inVain(1, 1, 3_600);
+    const last = { after: 1, unpublishable: [1_005, 7_000] };
+    await answer([], last);
+    expect(pulls()).toHaveLength(1);
+    await answer([], { ...last, unpublishable: [1_005, 7_000, 8_000] });
+    expect(pulls()).toHaveLength(1);
+    await answer([], { ...last, unpublishable: [7_000, 8_000] });
+    expect(pulls()).toHaveLength(2);
+  });
+
+  it('a comparison that fails is no trouble for what comes behind it', async () => {
+    const blocker = await pool.connect();
+    await blocker.query('begin; lock table messaging.inbox_books');
+    const impatient = new Pool({ connectionString: fixture.url, max: 1, statement_timeout: 200 });
+    const holds = new Holds('orders', impatient);
+    const options = { inbox: 'orders', queue: 'orders.inbox', aggregates: [AGGREGATE], intervalMs: 15_000 };
+    books = new Books(options, impatient, publisher, holds);
+    await answer([1]);
+    expect(pulls()).toEqual([]);
+    await blocker.query('rollback');
+    blocker.release();
+    await answer([1]);
+    expect(pulls()).toHaveLength(1);
+    await impatient.end();
+  });
+
+  it('a hold that is found while others are read is kept', async () => {
+    const epoch = randomUUID();
+    let goOn = () => {};
+    const delayed = new Promise<void>((resolve) => (goOn = resolve));
+    const query = async (sql: string, values: unknown[]) => {
+      const result = await pool.query(sql, values);
+      if (sql.startsWith('select')) await delayed;
+      return result;
+    };
+    const holds = new Holds('orders', { query } as unknown as Pool);
+    const read = holds.refresh();
+    await holds.hold(SOURCE, epoch, 'a fork');
+    goOn();
+    await read;
+    expect(holds.reasonFor(SOURCE, epoch)).toBe('a fork');
+  });
+});
