@@ -15,6 +15,7 @@ import {
   type TestVhost,
 } from '@app/testing';
 import { Module } from '@nestjs/common';
+import { Client } from 'pg';
 
 // Every run of a reaction is a row.
 const SEEN = 'create table if not exists seen (n bigint generated always as identity, user_id uuid, name text)';
@@ -119,6 +120,27 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     await tell(20);
     await isComplete();
   }, 60_000);
+
+  it('events do not wait for the books, whatever holds those up', async () => {
+    await listen();
+    await tell(1);
+    await isComplete();
+    const other = new Client({ connectionString: database.url });
+    await other.connect();
+    await other.query('begin; lock table messaging.inbox_books');
+    await eventually(async () => {
+      const { rows } = await other.query(
+        `select from pg_locks where not granted and relation = 'messaging.inbox_books'::regclass`,
+      );
+      expect(rows).not.toEqual([]);
+    });
+    const started = Date.now();
+    await tell(1);
+    await isComplete();
+    expect(Date.now() - started).toBeLessThan(2_500);
+    await other.end();
+    expect(await orders!.http('GET', '/health/ready')).toMatchObject({ status: 200 });
+  });
 
   it('the exchange is deleted under the feet of both services', async () => {
     await listen();

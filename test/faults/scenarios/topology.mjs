@@ -13,7 +13,7 @@ const waitingIn = (trial, name) =>
   });
 
 /** Only the books can tell what is lost now: the load is over, and the consumer down. @param {Trial} trial */
-async function purge(trial) {
+export async function purge(trial) {
   trial.consumer.signal('SIGSTOP');
   await trial.load.done();
   // What it has taken already comes back to the queue when it is killed, and is purged, too.
@@ -120,6 +120,27 @@ export const topologyScenarios = [
     ...withinTwoMinutes,
     load: { trickle: { share: 0.05, seconds: 170 } },
     run: (trial) => purgeMeanwhile(trial, 0.955),
+  },
+  {
+    name: 'reconnects-during-replay',
+    what: 'The queue of the consumer is purged, and while what is missing is pulled, all connections are closed, five times.',
+    ...withinTwoMinutes,
+    services: { producer: { failpoints: ['replay.beforeChunk=pause:3000'] }, consumer: {} },
+    async run(trial) {
+      await trial.load.reached(0.5);
+      await purge(trial);
+      await trial.consumer.start();
+      trial.healed();
+      const pulls = () => trial.consumer.count(/pulling them from the log/g);
+      const ends = () => trial.consumer.count(/caught up with/g);
+      for (let broken = 0; broken < 5; broken++) {
+        const before = pulls();
+        await trial.until('a pull is under way', () => pulls() > before, 120);
+        await trial.broker.ctl('close_all_connections', '--vhost', trial.vhost, 'again');
+        trial.prove(ends() === 0, 'a pull was broken off');
+      }
+      await pulled(trial, 'consumer', 120);
+    },
   },
   {
     name: 'replay-exchange-deleted',

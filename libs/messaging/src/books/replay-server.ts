@@ -5,6 +5,7 @@ import { Inject, Injectable, Logger } from '@nestjs/common';
 import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Pool } from 'pg';
 import { BATCH_CONTENT_TYPE, encode, EVENT_CONTENT_TYPE, LOG_ROW, type LogRow } from '../cloud-event.js';
+import { failpoint } from '../failpoints.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { MAX_MESSAGE_BYTES, sizeLimitIn, wireBatches } from '../outbox/wire-batches.js';
 import { atMost, pause } from '../rabbitmq/backoff.js';
@@ -234,6 +235,7 @@ export class ReplayServer {
 
   async #sendChunk({ queue, epoch, aggregate, after, upTo }: ChunkRequest): Promise<void> {
     const { source, replay } = namesOf(this.options.service);
+    await failpoint('replay.beforeChunk');
     const reached = Math.min(upTo, after + CHUNK_POSITIONS);
     for (let from = after; from < reached; from += READ_POSITIONS) {
       const to = Math.min(reached, from + READ_POSITIONS);

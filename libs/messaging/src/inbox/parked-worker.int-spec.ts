@@ -265,6 +265,26 @@ describe('ParkedWorker', () => {
     expect(runs).toEqual(['1']);
   });
 
+  it('tries an event alone after a death, so that it does not answer for its successors', async () => {
+    const userId = randomUUID();
+    await inbox.applier.apply([arrival(userId, 3), arrival(userId, 2)], LIMIT_MS);
+    await inbox.rows(
+      `insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
+       select inbox, source, epoch, aggregate, subject, 1, gen_random_uuid() from messaging.parked_events where sequence = 2`,
+    );
+    await inbox.rows('update messaging.parked_events set claimed_at = now(), due_at = now() where sequence = 2');
+    let finish = () => {};
+    const mayFinish = new Promise<void>((resolve) => (finish = resolve));
+    inbox.handle = async (event, tx) => {
+      if (event.name === '3') await mayFinish;
+      await see(event, tx);
+    };
+    inbox.startWorker();
+    await eventually(async () => expect(await inbox.seenOf(userId)).toEqual(['2']));
+    finish();
+    await inbox.isEmpty();
+  });
+
   it('waits twice as long after each death: who was only there when it was killed is not the culprit', async () => {
     const userId = randomUUID();
     await parkStream(userId, 1);

@@ -1,5 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { eventually, startServers, vhostOn, type TestServers } from '@app/testing';
+import { connect } from 'amqplib';
+import { CHUNK_END, CHUNK_REQUEST } from '../books/protocol.js';
+import { ReplayServer } from '../books/replay-server.js';
+import { REPLAY_REQUESTS } from '../options.js';
 import { Publisher } from '../rabbitmq/publisher.js';
 import { firstArrivalsOutOfOrder, startOutbox, type OutboxFixture } from './outbox.fixture.js';
 import type { Relay } from './relay.js';
@@ -83,6 +87,46 @@ describe('Relay', () => {
       await outbox.emptied();
       await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(2_000), { timeoutMs: 30_000 });
       expect(await listUnpublishable(outbox.pool)).toEqual([]);
+    });
+
+    it('replay learns it, sends smaller messages, and leaves out what is too large alone', async () => {
+      const heard = await outbox.listen();
+      await outbox.fill(1_000);
+      await outbox.emptied();
+      const large = `update messaging.events set data = json_build_object('name', repeat('x', 800)) where position = 700`;
+      await outbox.rows(large);
+      const server = new ReplayServer(outbox.options());
+      server.start();
+      const model = await connect(outbox.vhost.url);
+      const channel = await model.createChannel();
+      await channel.assertQueue('asks', { durable: true, arguments: { 'x-queue-type': 'quorum' } });
+      await eventually(() => expect(server.status.state).toBe('connected'));
+      await channel.bindQueue('asks', 'users.replay', 'asks');
+      const sequences: number[] = [];
+      let reached = 0;
+      await channel.consume(
+        'asks',
+        (message) => {
+          const { content, properties } = message!;
+          const body = JSON.parse(content.toString()) as { position: string } | { position: string }[];
+          if (properties.type === CHUNK_END) reached = (body as unknown as { reached: number }).reached;
+          else sequences.push(...[body].flat().map(({ position }) => Number(position)));
+        },
+        { noAck: true },
+      );
+      const [log] = await outbox.rows<{ epoch: string }>('select epoch from messaging.log');
+      const request = { queue: 'asks', ...log, aggregate: 'users.user', after: 0, upTo: 1_000 };
+      const ask = () =>
+        channel.publish(REPLAY_REQUESTS, 'users', Buffer.from(JSON.stringify(request)), { type: CHUNK_REQUEST });
+      const asking = setInterval(ask, 2_000);
+      ask();
+      await eventually(() => expect(reached).toBe(1_000), { timeoutMs: 30_000 });
+      clearInterval(asking);
+      const came = new Set(sequences);
+      expect([came.size, came.has(699), came.has(700), came.has(701)]).toEqual([999, true, false, true]);
+      expect(heard.length).toBeGreaterThanOrEqual(1_000);
+      await server.stop();
+      await model.close();
     });
 
     it('sets it aside, holds its stream, and lets everything else flow', async () => {
