@@ -125,7 +125,7 @@ export const topologyScenarios = [
     name: 'reconnects-during-replay',
     what: 'The queue of the consumer is purged, and while what is missing is pulled, all connections are closed, five times.',
     ...withinTwoMinutes,
-    services: { producer: { failpoints: ['replay.beforeChunk=pause:3000'] }, consumer: {} },
+    services: { producer: { failpoints: ['replay.beforeChunk=pause:1500'] }, consumer: {} },
     async run(trial) {
       await trial.load.reached(0.5);
       await purge(trial);
