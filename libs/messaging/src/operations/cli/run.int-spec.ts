@@ -137,7 +137,9 @@ describe('npm run events', () => {
       code: 4,
       out: expect.stringContaining('2 to 4 have not') as string,
     });
-    const missing = `parked skip --missing users users.user ${subject} 2 --yes`;
+    const unsure = `parked skip --missing users users.user ${subject} 2 --yes`;
+    expect(await events(unsure)).toMatchObject({ code: 1, err: expect.stringContaining('It may still come') });
+    const missing = `${unsure} --page 0`;
     expect(await events(missing)).toMatchObject({ code: 0, out: 'Sequence 2: skipped\n' });
     expect(await events(missing)).toMatchObject({ code: 1, err: 'The next one of that stream is 3, not 2.\n' });
     expect(await it_.gateOf(subject)).toBe(2);
