@@ -5,7 +5,14 @@ import { EPOCH, startOperations, type OperationsFixture } from '../operations/op
 import type { Publisher } from '../rabbitmq/publisher.js';
 import { Books } from './books.js';
 import { Holds } from './holds.js';
-import { BOOKS_REQUEST, CHUNK_REQUEST, type BooksPage, type BooksRequest, type ChunkRequest } from './protocol.js';
+import {
+  BOOKS_REQUEST,
+  CHUNK_REQUEST,
+  type BooksAnswer,
+  type BooksPage,
+  type BooksRequest,
+  type ChunkRequest,
+} from './protocol.js';
 
 Logger.overrideLogger(process.env.TEST_LOG_LEVEL ? ['log', 'warn', 'error'] : false);
 
@@ -55,19 +62,19 @@ describe('The books of a subscriber', () => {
     first: number * 1_000,
     last: number * 1_000 + 999,
   });
-  const answer = async (pages: number[], more: { id?: string; unpublishable?: number[]; after?: number } = {}) => {
+  const answer = async (pages: number[], more: Partial<BooksAnswer> & { after?: number } = {}) => {
     const { after = 0, ...rest } = more;
     const last = pages.at(-1) ?? after;
     const group = { aggregate: AGGREGATE, epoch: EPOCH, after, pages: pages.map(page), complete: true };
     const settled = last + 10; // so that none of the pages is a recent one
     books.take({ answer: { source: SOURCE, epoch: EPOCH, settled, published: last, groups: [group], ...rest } });
-    await books.settled;
+    await books.settled();
   };
   const reach = async (reached: number) => {
     const { after, upTo } = pulls().at(-1)!;
     const chunkEnd = { source: SOURCE, epoch: EPOCH, aggregate: AGGREGATE, after, upTo, reached };
     books.take({ chunkEnd });
-    await books.settled;
+    await books.settled();
   };
   const pulls = () => asked.filter(({ type }) => type === CHUNK_REQUEST).map(({ body }) => body as ChunkRequest);
   const lastId = () => (asked.findLast(({ type }) => type === BOOKS_REQUEST)!.body as BooksRequest).id!;
@@ -106,16 +113,35 @@ describe('The books of a subscriber', () => {
     expect((await gaps())[0]!.due).toBeGreaterThan(10);
   });
 
-  it('a chunk is asked for again when an answer has overtaken it, not when the answer is older', async () => {
+  it('a chunk that is late is asked for again as soon as an answer has overtaken it', async () => {
+    const start = Date.now();
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(start);
     await answer([1]);
-    expect(pulls()).toHaveLength(1);
-    const before = '00000000-0000-7000-8000-000000000000';
-    await answer([], { after: 1, id: before });
-    expect(pulls()).toHaveLength(1);
-    await fixture.rows('truncate messaging.inbox_sources');
+    clock.mockReturnValue(start + 13_000);
     await books.look(true);
-    await answer([], { after: 1, id: lastId() });
+    await books.settled();
     expect(pulls()).toHaveLength(2);
+    clock.mockReturnValue(start + 23_000);
+    await answer([], { after: 1, id: '00000000-0000-7000-8000-000000000000' });
+    await books.look(true);
+    await books.settled();
+    expect(pulls()).toHaveLength(2); // by itself only 15 s after the last time, or later
+    await answer([], { after: 1, id: lastId() });
+    clock.mockRestore();
+    expect(pulls()).toHaveLength(3);
+  });
+
+  it('the end of a chunk that another pull has asked for does not end this one', async () => {
+    await answer([6]);
+    const { upTo } = pulls()[0]!;
+    await reach(upTo);
+    await answer([1], { after: 0 });
+    await fixture.rows('truncate messaging.inbox_books, messaging.inbox_gaps');
+    books = start();
+    await answer([1, 2]);
+    books.take({ chunkEnd: { source: SOURCE, epoch: EPOCH, aggregate: AGGREGATE, after: 5_999, upTo, reached: upTo } });
+    await books.settled();
+    expect((await gaps()).map((gap) => gap.pulls)).toEqual([0, 0]);
   });
 
   it('what is stuck is pulled behind everything else, a chunk at a time', async () => {
@@ -139,6 +165,9 @@ describe('The books of a subscriber', () => {
     await answer([], last);
     expect(pulls()).toHaveLength(1);
     await answer([], { ...last, unpublishable: [1_005, 7_000, 8_000] });
+    expect(pulls()).toHaveLength(1);
+    // It is released, and not published yet.
+    await answer([], { ...last, unpublishable: [7_000, 8_000], published: 0 });
     expect(pulls()).toHaveLength(1);
     await answer([], { ...last, unpublishable: [7_000, 8_000] });
     expect(pulls()).toHaveLength(2);

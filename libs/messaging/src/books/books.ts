@@ -35,8 +35,6 @@ import {
 const RECENT_PAGES = 3;
 /** Gaps looked at in one go; with more than that, no further pages are asked for until some are closed, or stuck. */
 const GAPS = 500;
-/** In one go, if so much is parked in their pages that all take longer than a statement may. */
-const FEW_GAPS = 20;
 /** While more than this many positions are still to come, live events that are ahead are not parked: the log has them. */
 const CHUNK_POSITIONS = 5_000;
 /** A chunk that does not come within this time is asked for again, later and later. */
@@ -50,6 +48,7 @@ interface Pull {
   request: ChunkRequest;
   /** Of the request that was sent last. */
   id: string;
+  sentAt: number;
   deadline: number;
   attempts: number;
 }
@@ -68,8 +67,13 @@ export class Books {
   readonly #unbalanced = new Map<string, number>();
   /** What each owner could not send when it answered last. */
   readonly #unpublishable = new Map<string, number[]>();
+  /** Pages of each owner that may hold what it can send since then. */
+  readonly #released = new Map<string, { after: number; upTo: number }>();
+  /** What is being done for each source, one thing after the other. */
+  readonly #working = new Map<string, Promise<void>>();
+  /** The latest answer of each that nobody has begun with. */
+  readonly #answers = new Map<string, BooksAnswer>();
   #replayed = 0;
-  #working: Promise<void> = Promise.resolve();
 
   constructor(
     private readonly options: BooksOptions,
@@ -95,32 +99,47 @@ export class Books {
    * asked for again.
    */
   take({ answer, chunkEnd }: { answer?: BooksAnswer; chunkEnd?: ChunkEnd }): void {
-    if (answer) this.#then(() => this.#onAnswer(answer));
-    if (chunkEnd) this.#then(() => this.#onChunk(chunkEnd));
+    if (chunkEnd) this.#then(chunkEnd.source, () => this.#onChunk(chunkEnd));
+    if (!answer) return;
+    const isNext = this.#answers.has(answer.source);
+    this.#answers.set(answer.source, answer);
+    if (!isNext) this.#then(answer.source, () => this.#onLatestAnswer(answer.source));
   }
 
   /** Resolves when what was taken is dealt with. */
-  get settled(): Promise<void> {
-    return this.#working;
+  async settled(): Promise<void> {
+    await Promise.all(this.#working.values());
   }
 
   /** A new connection: what is under way may be answered to another process. */
   reset(): void {
     const pulls = [...this.#pulls.values()];
     this.#pulls.clear();
-    for (const { account, pages } of pulls) this.#then(() => releaseGaps(this.pool, account, pages));
+    this.#unpublishable.clear();
+    for (const { account, pages } of pulls) this.#then(account.source, () => releaseGaps(this.pool, account, pages));
   }
 
-  #then(work: () => Promise<void>): void {
-    this.#working = this.#working.then(work).catch((error: unknown) => {
-      this.#logger.warn(`the books are compared again soon: ${messageOf(error)}`);
+  #then(source: string, work: () => Promise<void>): void {
+    const before = this.#working.get(source) ?? Promise.resolve();
+    const after = before.then(work).catch((error: unknown) => {
+      this.#logger.warn(`the books of ${source} are compared again soon: ${messageOf(error)}`);
     });
+    this.#working.set(source, after);
   }
 
   /** Asks every owner for its books, unless another process of this service has just done so. */
   async look(now = false): Promise<void> {
-    await this.#askAgain();
-    for (const owner of this.#owners) if (await this.#isMyTurn(owner, now)) await this.#ask(owner);
+    for (const owner of this.#owners) {
+      const { source } = namesOf(owner);
+      this.#then(source, () => this.#askAgain(source));
+      if (await this.#isMyTurn(owner, now)) await this.#ask(owner);
+    }
+  }
+
+  #onLatestAnswer(source: string): Promise<void> {
+    const answer = this.#answers.get(source)!;
+    this.#answers.delete(source);
+    return this.#onAnswer(answer);
   }
 
   /** The owner's books have come. */
@@ -140,8 +159,13 @@ export class Books {
       if (this.holds.reasonFor(source, epoch)) continue;
       const upTo = complete ? published : pages.at(-1)!.page;
       const bounds = { upTo, recent: settled - RECENT_PAGES, patienceS: intervalMs / 1000 };
-      const taken = await takeAnswer(this.pool, { inbox, source, epoch, aggregate }, { after, pages }, bounds);
-      if (taken && !complete) more = true;
+      try {
+        const taken = await takeAnswer(this.pool, { inbox, source, epoch, aggregate }, { after, pages }, bounds);
+        if (taken && !complete) more = true;
+      } catch (error) {
+        if (!isContention(error)) throw error;
+        this.#logger.warn(`${aggregate} of ${source} is compared again soon: ${messageOf(error)}`);
+      }
     }
     await fold(this.pool, inbox, source);
     await this.#heed(answer);
@@ -150,23 +174,32 @@ export class Books {
   }
 
   /** What the answer tells besides the books: whether requests were lost, and what can be sent now that could not. */
-  async #heed({ id, source, published, unpublishable = [] }: BooksAnswer): Promise<void> {
-    // Answers come in the order of the requests: a chunk that was asked for before this answer is lost.
+  async #heed({ id, source, settled, published, unpublishable }: BooksAnswer): Promise<void> {
+    // A chunk that was asked for before this answer is probably lost; of several processes, one may overtake another.
     for (const pull of this.#pulls.values()) {
-      if (id && pull.account.source === source && pull.id < id) pull.deadline = 0;
+      if (!id || pull.account.source !== source || pull.id > id) continue;
+      pull.deadline = Math.min(pull.deadline, pull.sentAt + CHUNK_TIMEOUT_MS);
     }
-    await this.#askAgain();
+    await this.#askAgain(source);
+    if (!unpublishable) return; // an owner of an older version
     const before = this.#unpublishable.get(source);
-    const isReleased = !before || before.some((position) => !unpublishable.includes(position));
-    if (isReleased) await hurryStuck(this.pool, this.options.inbox, source, published);
+    if (!before || before.some((position) => !unpublishable.includes(position)))
+      this.#released.set(source, { after: -1, upTo: settled });
     this.#unpublishable.set(source, unpublishable);
+    const released = this.#released.get(source);
+    if (!released) return;
+    // What was released goes through the outbox at first, like everything else.
+    await hurryStuck(this.pool, { inbox: this.options.inbox, source }, { after: released.after, upTo: published });
+    released.after = Math.max(released.after, published);
+    if (published >= released.upTo) this.#released.delete(source);
   }
 
   /** A chunk has come and is applied. */
-  async #onChunk({ source, epoch, aggregate, reached }: ChunkEnd): Promise<void> {
+  async #onChunk({ source, epoch, aggregate, after, reached }: ChunkEnd): Promise<void> {
     const key = `${source} ${epoch} ${aggregate}`;
     const pull = this.#pulls.get(key);
-    if (!pull || reached <= pull.request.after) return; // a late answer to a request that was repeated
+    // A late answer to a request that was repeated, perhaps by another pull.
+    if (!pull || after > pull.request.after || reached <= pull.request.after) return;
     this.#replayed += reached - pull.request.after;
     replayed.labels(source).inc(reached - pull.request.after);
     pull.request.after = reached;
@@ -194,10 +227,7 @@ export class Books {
   /** Closes the gaps that balance by now, pulls those that do not, holds a log that has fewer events than were applied. */
   async #close(source: string): Promise<void> {
     const { inbox } = this.options;
-    const gaps = await closeGaps(this.pool, inbox, source, GAPS).catch((error: unknown) => {
-      if (!isContention(error)) throw error;
-      return closeGaps(this.pool, inbox, source, FEW_GAPS);
-    });
+    const gaps = await this.#closeGaps(source);
     await fold(this.pool, inbox, source);
     this.#unbalanced.set(source, gaps.length);
     for (const { epoch, aggregate, page, missing } of gaps) {
@@ -210,6 +240,17 @@ export class Books {
     }
     const due = gaps.filter((gap) => gap.due && gap.missing > 0 && !this.holds.reasonFor(source, gap.epoch));
     for (const group of groups(due)) await this.#pull(source, group);
+  }
+
+  /** Fewer at a time, if so much is parked in their pages that all take longer than a statement may. */
+  async #closeGaps(source: string): ReturnType<typeof closeGaps> {
+    for (let limit = GAPS; ; limit = Math.ceil(limit / 10)) {
+      try {
+        return await closeGaps(this.pool, this.options.inbox, source, limit);
+      } catch (error) {
+        if (!isContention(error) || limit === 1) throw error;
+      }
+    }
   }
 
   /** Pulls the first stretch of `gaps`, unless a pull of this log is under way. */
@@ -225,14 +266,22 @@ export class Books {
       `${missing} event(s) of ${aggregate} are missing in ${stretch.length} page(s); pulling them from the log of ${ownerOf(source)}`,
     );
     const account = { inbox, source, epoch, aggregate };
-    const pull = { account, pages: stretch.map(({ page }) => page), request, id: '', deadline: 0, attempts: 0 };
+    const pull = {
+      account,
+      pages: stretch.map(({ page }) => page),
+      request,
+      id: '',
+      sentAt: 0,
+      deadline: 0,
+      attempts: 0,
+    };
     this.#pulls.set(key, pull);
     await this.#request(pull);
   }
 
-  async #askAgain(): Promise<void> {
+  async #askAgain(source: string): Promise<void> {
     for (const [key, pull] of this.#pulls) {
-      if (Date.now() < pull.deadline) continue;
+      if (pull.account.source !== source || Date.now() < pull.deadline) continue;
       if (pull.attempts < MAX_REQUESTS) await this.#request(pull);
       else await this.#end(key, pull);
     }
@@ -240,7 +289,8 @@ export class Books {
 
   async #request(pull: Pull): Promise<void> {
     const patience = CHUNK_TIMEOUT_MS * 2 ** Math.min(pull.attempts++, 5);
-    pull.deadline = Date.now() + patience * (0.75 + Math.random() * 0.5);
+    pull.sentAt = Date.now();
+    pull.deadline = pull.sentAt + patience * (0.75 + Math.random() * 0.5);
     pull.id = this.#send(ownerOf(pull.account.source), CHUNK_REQUEST, pull.request);
     await claimGaps(this.pool, pull.account, pull.pages);
   }

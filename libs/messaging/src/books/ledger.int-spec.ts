@@ -83,6 +83,9 @@ describe('The account of a subscriber', () => {
     expect((await progress(pool, 'orders', SOURCE)).gaps).toBe(116);
     expect(await book()).toEqual({ balanced: 130, folded: 40, rows: 0 });
     expect(await take(125, [page(126)])).toBe(false);
+    const further = Array.from({ length: 60 }, (_, n) => page(n + 101));
+    expect(await take(100, further)).toBe(true); // the first of them have been compared
+    expect([(await progress(pool, 'orders', SOURCE)).gaps, await book()]).toMatchObject([146, { balanced: 160 }]);
   });
 
   describe('of a log that its owner cannot send all of', () => {
@@ -96,7 +99,7 @@ describe('The account of a subscriber', () => {
       await take(0, [page(1), page(2), page(3)]);
       expect(await toPull()).toBe(3);
       await inVain([1, 2], 3);
-      expect([await toPull(), await first(1)]).toEqual([3, [1]]);
+      expect([await toPull(), await first(3)]).toEqual([3, [1, 2, 3]]);
       await inVain([1, 2], 1);
       expect([await toPull(), await first(1), await first(3)]).toEqual([1, [3], [1, 2, 3]]);
     });
@@ -112,7 +115,7 @@ describe('The account of a subscriber', () => {
           [2, 10, false],
         ],
       ]);
-      await hurryStuck(pool, 'orders', SOURCE, 1);
+      await hurryStuck(pool, account, { after: 0, upTo: 1 });
       expect(await gaps()).toEqual([
         [1, 10, true],
         [2, 10, false],

@@ -1,4 +1,5 @@
 // The subscriber's account, in SQL. Every step is one statement, so that a crash between two leaves it right.
+import { isContention } from '@app/database';
 import type { Pool } from 'pg';
 import type { BooksGroup } from './protocol.js';
 
@@ -84,16 +85,24 @@ export async function takeAnswer(
   { after, pages }: Pick<BooksGroup, 'after' | 'pages'>,
   { upTo, recent, patienceS }: { upTo: number; recent: number; patienceS: number },
 ): Promise<boolean> {
-  for (let from = 0, done = after; ; from += PAGES_AT_A_TIME) {
-    const some = pages.slice(from, from + PAGES_AT_A_TIME);
-    const isLast = from + PAGES_AT_A_TIME >= pages.length;
-    const end = isLast ? upTo : some.at(-1)!.page;
+  let isTaken = false;
+  let size = PAGES_AT_A_TIME;
+  for (let from = 0, done = after; from === 0 || from < pages.length;) {
+    const some = pages.slice(from, from + size);
+    const end = from + size >= pages.length ? upTo : some.at(-1)!.page;
     const values = [...keys(account), done, end, JSON.stringify(some), recent, patienceS];
-    const { rows } = await pool.query<{ pages: number }>(TAKE, values);
-    if (rows[0]!.pages === 0) return false;
-    if (isLast) return true;
+    try {
+      const { rows } = await pool.query<{ pages: number }>(TAKE, values);
+      isTaken = rows[0]!.pages > 0; // those in front may have been taken from another answer
+    } catch (error) {
+      if (!isContention(error) || size === 1) throw error;
+      size = Math.ceil(size / 2);
+      continue;
+    }
+    from += size;
     done = end;
   }
+  return isTaken;
 }
 
 // Rows of pages that are compared and no gap go into the total, in one statement, so that nothing counts twice.
@@ -123,7 +132,8 @@ const CLOSE = `
 with compared as (
   select g.*, g.pulls >= ${STUCK_PULLS} as stuck, ${missingOf('g')} as missing from messaging.inbox_gaps g
   where g.inbox = $1 and g.source = $2 and not ${isHeld('g')}
-  order by g.pulls >= ${STUCK_PULLS}, case when g.pulls < ${STUCK_PULLS} then g.page end, g.due_at limit $3),
+  order by g.pulls >= ${STUCK_PULLS}, g.due_at > now(), case when g.pulls < ${STUCK_PULLS} then g.page end, g.due_at
+  limit $3),
 closed as (
   delete from messaging.inbox_gaps g using compared c
   where c.missing = 0 and g.inbox = $1 and g.source = $2 and g.epoch = c.epoch and g.aggregate = c.aggregate
@@ -178,12 +188,16 @@ export async function postpone(
   );
 }
 
-/** Their owner can send now what it could not before: gaps that are stuck, up to a page, are due. */
-export async function hurryStuck(pool: Pool, inbox: string, source: string, upTo: number): Promise<void> {
+/** Their owner can send now what it could not before: gaps that are stuck, `after` < page ≤ `upTo`, are due. */
+export async function hurryStuck(
+  pool: Pool,
+  { inbox, source }: Pick<Account, 'inbox' | 'source'>,
+  { after, upTo }: { after: number; upTo: number },
+): Promise<void> {
   await pool.query(
     `update messaging.inbox_gaps g set due_at = now()
-     where inbox = $1 and source = $2 and page <= $3 and pulls >= ${STUCK_PULLS} and not ${isHeld('g')}`,
-    [inbox, source, upTo],
+     where inbox = $1 and source = $2 and page > $3 and page <= $4 and pulls >= ${STUCK_PULLS} and not ${isHeld('g')}`,
+    [inbox, source, after, upTo],
   );
 }
 

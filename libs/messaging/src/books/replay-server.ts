@@ -83,10 +83,13 @@ left join lateral (
 where e.epoch <> all($3::uuid[])
 group by a.aggregate, e.epoch, k.after`;
 
+// What lies in front of such an event can be sent.
 const CHUNK = `
 select ${LOG_ROW}
 from messaging.events e where position > $1 and position <= $2 and aggregate = $3 and epoch = $4
-  and (not exists (select from messaging.unpublishable) or (e.epoch, e.aggregate, e.subject) not in (${HELD}))
+  and not exists (
+    select from messaging.unpublishable join messaging.events held using (position)
+    where (held.epoch, held.aggregate, held.subject) = (e.epoch, e.aggregate, e.subject) and held.sequence <= e.sequence)
 order by position`;
 
 @Injectable()
@@ -280,7 +283,7 @@ export class ReplayServer {
     return events.filter(({ bytes, type, subject, id }) => {
       if (bytes - 1 <= limit) return true;
       this.#logger.error(
-        `${type} ${id} of "${subject}" cannot be sent again, its stream waits wherever it is missing: it has ${bytes - 1} bytes, RabbitMQ takes ${limit}. Raise max_message_size`,
+        `${type} ${id} of "${subject}" cannot be sent again, its stream waits wherever it is missing: it has ${bytes - 1} bytes, RabbitMQ takes ${limit}. Raise max_message_size; then: npm run events -- replay`,
       );
       return false;
     });

@@ -154,7 +154,7 @@ export class Inbox {
       channel?.close().catch(() => {}),
     );
     await this.#link.stop();
-    await atMost(500, Promise.all([this.#watching, this.#books.settled])); // they may wait for an answer that never comes
+    await atMost(500, Promise.all([this.#watching, this.#books.settled()])); // they may wait for an answer that never comes
   }
 
   async #consume(channel: Channel): Promise<void> {
