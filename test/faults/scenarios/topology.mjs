@@ -123,7 +123,7 @@ export const topologyScenarios = [
   },
   {
     name: 'reconnects-during-replay',
-    what: 'The queue of the consumer is purged, and while what is missing is pulled, all connections are closed, five times.',
+    what: 'The queue of the consumer is purged, and while what is missing is pulled, all connections are closed, four times.',
     ...withinTwoMinutes,
     services: { producer: { failpoints: ['replay.beforeChunk=pause:1500'] }, consumer: {} },
     async run(trial) {
@@ -133,7 +133,7 @@ export const topologyScenarios = [
       trial.healed();
       const pulls = () => trial.consumer.count(/pulling them from the log/g);
       const ends = () => trial.consumer.count(/caught up with/g);
-      for (let broken = 0; broken < 5; broken++) {
+      for (let broken = 0; broken < 4; broken++) {
         const before = pulls();
         await trial.until('a pull is under way', () => pulls() > before, 120);
         await trial.broker.ctl('close_all_connections', '--vhost', trial.vhost, 'again');

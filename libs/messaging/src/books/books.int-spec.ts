@@ -100,6 +100,31 @@ describe('The books of a subscriber', () => {
     expect(pulls()[1]).toEqual(pulls()[0]);
   });
 
+  it('what came by an earlier connection starts no pull', async () => {
+    const answered = answer([1, 2]);
+    books.reset();
+    await answered;
+    expect(pulls()).toEqual([]);
+    await answer([1, 2]);
+    expect(pulls()).toHaveLength(1);
+  });
+
+  it('a pull that nobody answers is made again within a minute, however often it was made in vain', async () => {
+    await answer([1]);
+    await fixture.rows('update messaging.inbox_gaps set pulls = 8');
+    const clock = jest.spyOn(Date, 'now');
+    for (let hour = 1; hour < 6; hour++) {
+      clock.mockReturnValue(Date.now() + 3_600_000);
+      await books.look();
+      await books.settled();
+    }
+    clock.mockRestore();
+    expect(pulls()).toHaveLength(5);
+    const [gap] = await gaps();
+    expect(gap).toMatchObject({ pulls: 9 });
+    expect(gap!.due).toBeLessThan(61);
+  });
+
   it('a pull counts when all of it has come', async () => {
     await answer([1, 2, 3, 4, 5, 6]);
     await reach(5_999);

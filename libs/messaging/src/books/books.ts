@@ -3,7 +3,6 @@
 // pages that do not balance. Keeps nothing that a crash could lose: the next look finds the same pages.
 import { isContention, newId } from '@app/database';
 import { Logger } from '@nestjs/common';
-import type { Pool } from 'pg';
 import { namesOf, ownerOf, REPLAY_REQUESTS } from '../options.js';
 import { replayed } from '../operations/metrics.js';
 import { messageOf } from '../rabbitmq/explain.js';
@@ -14,6 +13,7 @@ import {
   closeGaps,
   fold,
   hurryStuck,
+  PAGES_AT_A_TIME,
   postpone,
   progress,
   releaseGaps,
@@ -21,6 +21,7 @@ import {
   type Account,
   type Gap,
 } from './ledger.js';
+import type { Statements } from './one-at-a-time.js';
 import {
   BOOKS_REQUEST,
   CHUNK_REQUEST,
@@ -40,6 +41,8 @@ const CHUNK_POSITIONS = 5_000;
 /** A chunk that does not come within this time is asked for again, later and later. */
 const CHUNK_TIMEOUT_MS = 10_000;
 const MAX_REQUESTS = 5;
+/** A pull that was given up is made again so soon at the latest: it has shown nothing about the log. */
+const GIVEN_UP_S = 60;
 
 interface Pull {
   account: Account;
@@ -49,6 +52,8 @@ interface Pull {
   /** Of the request that was sent last. */
   id: string;
   sentAt: number;
+  /** Its owner can send since what it could not when this was asked for. */
+  isHurried: boolean;
   deadline: number;
   attempts: number;
 }
@@ -73,11 +78,15 @@ export class Books {
   readonly #working = new Map<string, Promise<void>>();
   /** The latest answer of each that nobody has begun with. */
   readonly #answers = new Map<string, BooksAnswer>();
+  /** How many pages are compared in one statement. */
+  readonly #step = { pages: PAGES_AT_A_TIME };
+  /** Of the connection; what was begun on an earlier one starts no pull. */
+  #generation = 0;
   #replayed = 0;
 
   constructor(
     private readonly options: BooksOptions,
-    private readonly pool: Pool,
+    private readonly pool: Statements,
     private readonly publisher: Publisher,
     private readonly holds: Holds,
   ) {}
@@ -99,11 +108,12 @@ export class Books {
    * asked for again.
    */
   take({ answer, chunkEnd }: { answer?: BooksAnswer; chunkEnd?: ChunkEnd }): void {
-    if (chunkEnd) this.#then(chunkEnd.source, () => this.#onChunk(chunkEnd));
+    const generation = this.#generation;
+    if (chunkEnd) this.#then(chunkEnd.source, () => this.#onChunk(chunkEnd, generation));
     if (!answer) return;
     const isNext = this.#answers.has(answer.source);
     this.#answers.set(answer.source, answer);
-    if (!isNext) this.#then(answer.source, () => this.#onLatestAnswer(answer.source));
+    if (!isNext) this.#then(answer.source, () => this.#onLatestAnswer(answer.source, generation));
   }
 
   /** Resolves when what was taken is dealt with. */
@@ -114,7 +124,9 @@ export class Books {
   /** A new connection: what is under way may be answered to another process. */
   reset(): void {
     const pulls = [...this.#pulls.values()];
+    this.#generation++;
     this.#pulls.clear();
+    this.#answers.clear();
     this.#unpublishable.clear();
     for (const { account, pages } of pulls) this.#then(account.source, () => releaseGaps(this.pool, account, pages));
   }
@@ -136,14 +148,15 @@ export class Books {
     }
   }
 
-  #onLatestAnswer(source: string): Promise<void> {
-    const answer = this.#answers.get(source)!;
+  async #onLatestAnswer(source: string, generation: number): Promise<void> {
+    const answer = this.#answers.get(source);
+    if (!answer || generation !== this.#generation) return;
     this.#answers.delete(source);
-    return this.#onAnswer(answer);
+    await this.#onAnswer(answer, generation);
   }
 
   /** The owner's books have come. */
-  async #onAnswer(answer: BooksAnswer): Promise<void> {
+  async #onAnswer(answer: BooksAnswer, generation: number): Promise<void> {
     const { inbox, intervalMs } = this.options;
     const { source, epoch: current, settled, published } = answer;
     let more = false;
@@ -160,7 +173,8 @@ export class Books {
       const upTo = complete ? published : pages.at(-1)!.page;
       const bounds = { upTo, recent: settled - RECENT_PAGES, patienceS: intervalMs / 1000 };
       try {
-        const taken = await takeAnswer(this.pool, { inbox, source, epoch, aggregate }, { after, pages }, bounds);
+        const account = { inbox, source, epoch, aggregate };
+        const taken = await takeAnswer(this.pool, account, { after, pages }, bounds, this.#step);
         if (taken && !complete) more = true;
       } catch (error) {
         if (!isContention(error)) throw error;
@@ -169,7 +183,7 @@ export class Books {
     }
     await fold(this.pool, inbox, source);
     await this.#heed(answer);
-    await this.#close(source);
+    await this.#close(source, generation);
     if (more) await this.#ask(ownerOf(source));
   }
 
@@ -183,8 +197,10 @@ export class Books {
     await this.#askAgain(source);
     if (!unpublishable) return; // an owner of an older version
     const before = this.#unpublishable.get(source);
-    if (!before || before.some((position) => !unpublishable.includes(position)))
+    if (!before || before.some((position) => !unpublishable.includes(position))) {
       this.#released.set(source, { after: -1, upTo: settled });
+      for (const pull of this.#pulls.values()) pull.isHurried ||= pull.account.source === source;
+    }
     this.#unpublishable.set(source, unpublishable);
     const released = this.#released.get(source);
     if (!released) return;
@@ -195,7 +211,7 @@ export class Books {
   }
 
   /** A chunk has come and is applied. */
-  async #onChunk({ source, epoch, aggregate, after, reached }: ChunkEnd): Promise<void> {
+  async #onChunk({ source, epoch, aggregate, after, reached }: ChunkEnd, generation: number): Promise<void> {
     const key = `${source} ${epoch} ${aggregate}`;
     const pull = this.#pulls.get(key);
     // A late answer to a request that was repeated, perhaps by another pull.
@@ -210,14 +226,15 @@ export class Books {
     }
     this.#logger.log(`caught up with ${aggregate} to position ${reached}`);
     await this.#end(key, pull);
-    await this.#close(source);
+    await this.#close(source, generation);
     await this.#ask(ownerOf(source));
   }
 
   /** What is missing now although it was pulled is pulled again later. */
-  async #end(key: string, { account, pages }: Pull): Promise<void> {
+  async #end(key: string, { account, pages, isHurried }: Pull, atMostS?: number): Promise<void> {
     this.#pulls.delete(key);
-    await postpone(this.pool, account, pages, this.options.intervalMs / 1000);
+    if (isHurried) return releaseGaps(this.pool, account, pages);
+    await postpone(this.pool, account, pages, this.options.intervalMs / 1000, atMostS);
   }
 
   get #owners(): Set<string> {
@@ -225,7 +242,7 @@ export class Books {
   }
 
   /** Closes the gaps that balance by now, pulls those that do not, holds a log that has fewer events than were applied. */
-  async #close(source: string): Promise<void> {
+  async #close(source: string, generation: number): Promise<void> {
     const { inbox } = this.options;
     const gaps = await this.#closeGaps(source);
     await fold(this.pool, inbox, source);
@@ -239,7 +256,7 @@ export class Books {
       );
     }
     const due = gaps.filter((gap) => gap.due && gap.missing > 0 && !this.holds.reasonFor(source, gap.epoch));
-    for (const group of groups(due)) await this.#pull(source, group);
+    for (const group of groups(due)) if (generation === this.#generation) await this.#pull(source, group);
   }
 
   /** Fewer at a time, if so much is parked in their pages that all take longer than a statement may. */
@@ -271,6 +288,7 @@ export class Books {
       pages: stretch.map(({ page }) => page),
       request,
       id: '',
+      isHurried: false,
       sentAt: 0,
       deadline: 0,
       attempts: 0,
@@ -283,7 +301,7 @@ export class Books {
     for (const [key, pull] of this.#pulls) {
       if (pull.account.source !== source || Date.now() < pull.deadline) continue;
       if (pull.attempts < MAX_REQUESTS) await this.#request(pull);
-      else await this.#end(key, pull);
+      else await this.#end(key, pull, GIVEN_UP_S);
     }
   }
 

@@ -1,6 +1,6 @@
 // The subscriber's account, in SQL. Every step is one statement, so that a crash between two leaves it right.
 import { isContention } from '@app/database';
-import type { Pool } from 'pg';
+import type { Statements } from './one-at-a-time.js';
 import type { BooksGroup } from './protocol.js';
 
 /** One aggregate of one life of a log. */
@@ -29,7 +29,11 @@ type GapRow = Record<Exclude<keyof Gap, 'stuck'>, string> & { stuck: boolean; du
 /** Pulled in vain so often, which takes four minutes by default, a gap no longer holds up what lies behind it. */
 const STUCK_PULLS = 4;
 /** Pages compared in one statement: so many events may be parked in them that all at once take longer than a statement may. */
-const PAGES_AT_A_TIME = 25;
+export const PAGES_AT_A_TIME = 25;
+/** A statement that takes less says that more pages fit in. */
+const QUICK_MS = 500;
+/** So long one answer is compared at most; the next one goes on where it ends. */
+const TAKE_MS = 10_000;
 /** So long a gap is kept from others after its pull has asked for a chunk. */
 const CLAIM_S = 30;
 
@@ -77,30 +81,35 @@ select count(*)::int as pages from account`;
  *
  * @param upTo the page that the account is complete to afterwards, gaps excepted
  * @param recent pages behind this one may still be on the way: they are pulled `patienceS` seconds later
+ * @param step how many pages fit into a statement, as far as is known; kept up to date
  * @returns false if the answer does not fit (any more) to what was compared here
  */
 export async function takeAnswer(
-  pool: Pool,
+  pool: Statements,
   account: Account,
   { after, pages }: Pick<BooksGroup, 'after' | 'pages'>,
   { upTo, recent, patienceS }: { upTo: number; recent: number; patienceS: number },
+  step = { pages: PAGES_AT_A_TIME },
 ): Promise<boolean> {
   let isTaken = false;
-  let size = PAGES_AT_A_TIME;
+  const started = performance.now();
   for (let from = 0, done = after; from === 0 || from < pages.length;) {
-    const some = pages.slice(from, from + size);
-    const end = from + size >= pages.length ? upTo : some.at(-1)!.page;
+    const since = performance.now();
+    if (since - started > TAKE_MS) return false;
+    const some = pages.slice(from, from + step.pages);
+    const end = from + step.pages >= pages.length ? upTo : some.at(-1)!.page;
     const values = [...keys(account), done, end, JSON.stringify(some), recent, patienceS];
     try {
       const { rows } = await pool.query<{ pages: number }>(TAKE, values);
       isTaken = rows[0]!.pages > 0; // those in front may have been taken from another answer
     } catch (error) {
-      if (!isContention(error) || size === 1) throw error;
-      size = Math.ceil(size / 2);
+      if (!isContention(error) || step.pages === 1) throw error;
+      step.pages = Math.ceil(step.pages / 2);
       continue;
     }
-    from += size;
+    from += some.length || 1;
     done = end;
+    if (performance.now() - since < QUICK_MS) step.pages = Math.min(PAGES_AT_A_TIME, 2 * step.pages);
   }
   return isTaken;
 }
@@ -119,7 +128,7 @@ from (select epoch, aggregate, sum(applied) as applied from gone group by epoch,
 where b.inbox = $1 and b.source = $2 and b.epoch = total.epoch and b.aggregate = total.aggregate`;
 
 /** Folds the pages that balance into one total. */
-export async function fold(pool: Pool, inbox: string, source: string): Promise<void> {
+export async function fold(pool: Statements, inbox: string, source: string): Promise<void> {
   await pool.query(FOLD, [inbox, source]);
 }
 
@@ -143,7 +152,7 @@ from compared where missing <> 0 order by epoch, aggregate, page`;
 
 /** Closes the gaps that balance by now. @returns those that do not, oldest first; of logs that are held, none */
 export async function closeGaps(
-  pool: Pool,
+  pool: Statements,
   inbox: string,
   source: string,
   limit: number,
@@ -161,7 +170,7 @@ export async function closeGaps(
 const GAPS_OF = `inbox = $1 and source = $2 and epoch = $3 and aggregate = $4 and page = any($5::bigint[])`;
 
 /** Keeps gaps from being pulled by others too, for half a minute; to be repeated while the pull goes on. */
-export async function claimGaps(pool: Pool, account: Account, pages: readonly number[]): Promise<void> {
+export async function claimGaps(pool: Statements, account: Account, pages: readonly number[]): Promise<void> {
   await pool.query(`update messaging.inbox_gaps set due_at = now() + interval '${CLAIM_S} s' where ${GAPS_OF}`, [
     ...keys(account),
     pages,
@@ -169,28 +178,33 @@ export async function claimGaps(pool: Pool, account: Account, pages: readonly nu
 }
 
 /** A pull was broken off, by no fault of the gaps: they are due again. */
-export async function releaseGaps(pool: Pool, account: Account, pages: readonly number[]): Promise<void> {
+export async function releaseGaps(pool: Statements, account: Account, pages: readonly number[]): Promise<void> {
   await pool.query(`update messaging.inbox_gaps set due_at = now() where ${GAPS_OF}`, [...keys(account), pages]);
 }
 
-/** Gaps that have been pulled: the next time later and later, at most every hour – the log may have a hole. */
+/**
+ * Gaps that have been pulled: the next time later and later – the log may have a hole.
+ *
+ * @param atMostS seconds that it waits at most; by default an hour
+ */
 export async function postpone(
-  pool: Pool,
+  pool: Statements,
   account: Account,
   pages: readonly number[],
   intervalS: number,
+  atMostS = 3_600,
 ): Promise<void> {
   await pool.query(
     `update messaging.inbox_gaps set pulls = pulls + 1,
-            due_at = now() + make_interval(secs => least(3600, $6 * power(2, least(pulls, 10))))
+            due_at = now() + make_interval(secs => least($7, $6 * power(2, least(pulls, 10))))
      where ${GAPS_OF}`,
-    [...keys(account), pages, intervalS],
+    [...keys(account), pages, intervalS, atMostS],
   );
 }
 
 /** Their owner can send now what it could not before: gaps that are stuck, `after` < page ≤ `upTo`, are due. */
 export async function hurryStuck(
-  pool: Pool,
+  pool: Statements,
   { inbox, source }: Pick<Account, 'inbox' | 'source'>,
   { after, upTo }: { after: number; upTo: number },
 ): Promise<void> {
@@ -215,7 +229,7 @@ export async function acceptSurplus(
 }
 
 /** How far every account of a source was compared, and how many gaps are to be pulled before more is compared. */
-export async function progress(pool: Pool, inbox: string, source: string) {
+export async function progress(pool: Statements, inbox: string, source: string) {
   const { rows } = await pool.query<{ epoch: string; aggregate: string; after: number; gaps: number }>(
     `select epoch, aggregate, balanced_page::float8 as after,
             (select count(*)::int from messaging.inbox_gaps g

@@ -83,13 +83,19 @@ left join lateral (
 where e.epoch <> all($3::uuid[])
 group by a.aggregate, e.epoch, k.after`;
 
-// What lies in front of such an event can be sent.
+// What lies in front of such an event can be sent. Looked up once, row by row: nothing is known of how few they are, and a join
+// with the log might begin at the other end, with a stream of any length.
 const CHUNK = `
+with held as materialized (
+  select h.epoch, h.aggregate, h.subject, min(h.sequence) as sequence
+  from messaging.unpublishable u cross join lateral (
+    select epoch, aggregate, subject, sequence from messaging.events e where e.position = u.position offset 0) h
+  group by h.epoch, h.aggregate, h.subject)
 select ${LOG_ROW}
 from messaging.events e where position > $1 and position <= $2 and aggregate = $3 and epoch = $4
   and not exists (
-    select from messaging.unpublishable join messaging.events held using (position)
-    where (held.epoch, held.aggregate, held.subject) = (e.epoch, e.aggregate, e.subject) and held.sequence <= e.sequence)
+    select from held h
+    where h.epoch = e.epoch and h.aggregate = e.aggregate and h.subject = e.subject and h.sequence <= e.sequence)
 order by position`;
 
 @Injectable()

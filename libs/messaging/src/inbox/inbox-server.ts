@@ -4,6 +4,7 @@ import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import { BOOKS_INTERVAL_MS, KEPT } from '../books/replay-server.js';
+import { OneAtATime } from '../books/one-at-a-time.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { Pauses } from '../operations/pauses.js';
 import { atMost } from '../rabbitmq/backoff.js';
@@ -70,6 +71,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       pool,
       workerPool,
       booksPool,
+      comparing: new OneAtATime(booksPool),
       publisher,
       booksIntervalMs,
       bus: this.bus,

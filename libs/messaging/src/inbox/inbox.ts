@@ -7,6 +7,7 @@ import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqpli
 import type { Pool } from 'pg';
 import { Books } from '../books/books.js';
 import { Holds } from '../books/holds.js';
+import type { Statements } from '../books/one-at-a-time.js';
 import { failpoint } from '../failpoints.js';
 import { inboxNamesOf } from '../options.js';
 import { atMost, backOff, pause } from '../rabbitmq/backoff.js';
@@ -49,6 +50,8 @@ interface InboxOptions {
   workerPool: Pool;
   /** For everything around them; never waits for a reaction. */
   booksPool: Pool;
+  /** For the books, of all inboxes. */
+  comparing: Statements;
   publisher: Publisher;
   bus: AwaitedEventBus;
   handlers: Handlers;
@@ -94,7 +97,7 @@ export class Inbox {
     const aggregates = this.#router.aggregates;
     this.#books = new Books(
       { inbox, queue, aggregates, intervalMs: booksIntervalMs },
-      booksPool,
+      options.comparing,
       publisher,
       this.#holds,
     );
