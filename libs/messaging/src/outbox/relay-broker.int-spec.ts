@@ -74,7 +74,7 @@ describe('Relay', () => {
       const large = Array.from({ length: 5 }, randomUUID);
       await outbox.record(relay, large, 'x'.repeat(200));
       await outbox.fill(300);
-      await outbox.emptied();
+      await outbox.emptied(30_000);
       const held = (await listUnpublishable(outbox.pool)).map(({ subject }) => subject);
       expect(held.sort()).toEqual(large.sort());
     });
@@ -82,9 +82,9 @@ describe('Relay', () => {
     it('sends smaller messages if only a batch is too large', async () => {
       const heard = await outbox.listen();
       await outbox.fill(1_000);
-      await outbox.emptied();
+      await outbox.emptied(30_000);
       await outbox.fill(1_000);
-      await outbox.emptied();
+      await outbox.emptied(30_000);
       await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(2_000), { timeoutMs: 30_000 });
       expect(await listUnpublishable(outbox.pool)).toEqual([]);
     });
@@ -92,7 +92,7 @@ describe('Relay', () => {
     it('replay learns it, sends smaller messages, and leaves out what is too large alone', async () => {
       const heard = await outbox.listen();
       await outbox.fill(1_000);
-      await outbox.emptied();
+      await outbox.emptied(30_000);
       const large = `update messaging.events set data = json_build_object('name', repeat('x', 800)) where position = 700`;
       await outbox.rows(large);
       const server = new ReplayServer(outbox.options());
@@ -133,7 +133,7 @@ describe('Relay', () => {
       const heard = await outbox.listen();
       const [large, other] = [randomUUID(), randomUUID()];
       await outbox.record(relay, [large, other]);
-      await outbox.emptied();
+      await outbox.emptied(30_000);
       await outbox.fill(200);
       await outbox.record(relay, [large], 'x'.repeat(200));
       await outbox.fill(200);
@@ -150,7 +150,7 @@ describe('Relay', () => {
       await restart();
       expect(await releaseUnpublishable(outbox.pool, held[0]!.position)).toBe(true);
       expect(await releaseUnpublishable(outbox.pool, held[0]!.position)).toBe(false);
-      await outbox.emptied();
+      await outbox.emptied(30_000);
       await eventually(() => {
         expect(heard.filter(({ subject }) => subject === large).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
       });
