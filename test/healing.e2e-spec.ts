@@ -125,25 +125,30 @@ describe('Whatever gets lost on the way is found and brought, without anybody’
     await listen();
     await tell(1);
     await isComplete();
-    const other = new Client({ connectionString: database.url });
-    await other.connect();
-    await other.query('begin; lock table messaging.inbox_books');
-    /** Since when a comparison waits for the lock. */
+    await eventually(async () => expect(await orders!.rows('select from messaging.inbox_books')).toHaveLength(1));
+    /** Since when a comparison waits for the lock below. */
     const comparing = async () => {
       const sql = `select query_start::text as since from pg_stat_activity
                    where datname = current_database() and wait_event_type = 'Lock' and query like '%with before as%'`;
       return (await orders!.rows<{ since: string }>(sql))[0]?.since;
     };
-    await eventually(async () => {
-      const since = await comparing();
-      expect(since).toBeDefined();
-      await tell(1);
-      await isComplete();
-      expect(await comparing()).toBe(since); // it ends after some seconds, and another one begins
-    }, WITHIN);
-    await other.end();
+    const other = new Client({ connectionString: database.url });
+    await other.connect();
+    try {
+      await other.query('begin');
+      await other.query('select from messaging.inbox_books for update');
+      await eventually(async () => {
+        const since = await comparing();
+        expect(since).toBeDefined();
+        await tell(1);
+        await isComplete();
+        expect(await comparing()).toBe(since); // it ends after some seconds, and another one begins
+      }, WITHIN);
+    } finally {
+      await other.end();
+    }
     expect(await orders!.http('GET', '/health/ready')).toMatchObject({ status: 200 });
-  });
+  }, 90_000);
 
   it('the exchange is deleted under the feet of both services', async () => {
     await listen();
