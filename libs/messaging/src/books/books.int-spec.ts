@@ -5,6 +5,7 @@ import { EPOCH, startOperations, type OperationsFixture } from '../operations/op
 import type { Publisher } from '../rabbitmq/publisher.js';
 import { Books } from './books.js';
 import { Holds } from './holds.js';
+import type { Statements } from './one-at-a-time.js';
 import {
   BOOKS_REQUEST,
   CHUNK_REQUEST,
@@ -48,13 +49,8 @@ describe('The books of a subscriber', () => {
     books = start();
   });
 
-  const start = () =>
-    new Books(
-      { inbox: 'orders', queue: 'orders.inbox', aggregates: [AGGREGATE], intervalMs: 15_000 },
-      pool,
-      publisher,
-      new Holds('orders', pool),
-    );
+  const options = { inbox: 'orders', queue: 'orders.inbox', aggregates: [AGGREGATE], intervalMs: 15_000 };
+  const start = () => new Books(options, pool, publisher, new Holds('orders', pool));
   /** A page of a thousand positions. */
   const page = (number: number): BooksPage => ({
     page: number,
@@ -198,13 +194,31 @@ describe('The books of a subscriber', () => {
     expect(pulls()).toHaveLength(2);
   });
 
+  it('gaps in whose pages very much is parked are looked at a few at a time', async () => {
+    await answer([1]);
+    const limits: unknown[] = [];
+    const slow: Statements = {
+      query: (sql, values) => {
+        if (!sql.includes('closed as (')) return pool.query(sql, values);
+        limits.push(values[2]);
+        if (Number(values[2]) < 10) return pool.query(sql, values);
+        return Promise.reject(
+          Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' }),
+        );
+      },
+    };
+    await fixture.rows('update messaging.inbox_gaps set due_at = now()');
+    books = new Books(options, slow, publisher, new Holds('orders', pool));
+    await answer([], { after: 1 });
+    expect(limits).toEqual([500, 50, 5]);
+    expect(pulls()).toHaveLength(2);
+  });
+
   it('a comparison that fails is no trouble for what comes behind it', async () => {
     const blocker = await pool.connect();
     await blocker.query('begin; lock table messaging.inbox_books');
     const impatient = new Pool({ connectionString: fixture.url, max: 1, statement_timeout: 200 });
-    const holds = new Holds('orders', impatient);
-    const options = { inbox: 'orders', queue: 'orders.inbox', aggregates: [AGGREGATE], intervalMs: 15_000 };
-    books = new Books(options, impatient, publisher, holds);
+    books = new Books(options, impatient, publisher, new Holds('orders', impatient));
     await answer([1]);
     expect(pulls()).toEqual([]);
     await blocker.query('rollback');

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Pool } from 'pg';
 import { EPOCH, startOperations, type OperationsFixture } from '../operations/operations.fixture.js';
 import { acceptSurplus, closeGaps, fold, hurryStuck, postpone, progress, takeAnswer } from './ledger.js';
+import type { Statements } from './one-at-a-time.js';
 import type { BooksPage } from './protocol.js';
 
 const SOURCE = '/users';
@@ -86,6 +87,26 @@ describe('The account of a subscriber', () => {
     const further = Array.from({ length: 60 }, (_, n) => page(n + 101));
     expect(await take(100, further)).toBe(true); // the first of them have been compared
     expect([(await progress(pool, 'orders', SOURCE)).gaps, await book()]).toMatchObject([146, { balanced: 160 }]);
+  });
+
+  it('compares fewer pages at a time where it takes too long, and more again where it does not', async () => {
+    const sizes: number[] = [];
+    const slow: Statements = {
+      query: (sql, values) => {
+        const size = (JSON.parse(values[6] as string) as BooksPage[]).length;
+        sizes.push(size);
+        if (size <= 7) return pool.query(sql, values);
+        return Promise.reject(
+          Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' }),
+        );
+      },
+    };
+    const pages = Array.from({ length: 20 }, (_, n) => page(n + 1));
+    const step = { pages: 25 };
+    const bounds = { upTo: 20, recent: 20, patienceS: 15 };
+    expect(await takeAnswer(slow, account, { after: 0, pages }, bounds, step)).toBe(true);
+    expect([(await progress(pool, 'orders', SOURCE)).gaps, await book()]).toMatchObject([20, { balanced: 20 }]);
+    expect(sizes.slice(0, 4)).toEqual([20, 13, 7, 13]);
   });
 
   describe('of a log that its owner cannot send all of', () => {
