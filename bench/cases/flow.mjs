@@ -42,7 +42,7 @@ export const latency = (context, { peer, seconds, rate = 200 }) =>
     const taker = await system.start(names.taker, { BENCH_REACTION: 'one' });
     const maker = await system.start(names.maker);
     const before = await warmUpByCommands(system, maker, taker, 16);
-    const { done } = await maker.post('work', { seconds: 2, rate });
+    const { done } = await maker.post('work', { seconds: context.quick ? 2 : 8, rate });
     await system.applied(taker, before + done); // or the last of them would count
     context.tell(`${rate} commands/s for ${seconds} s`);
     return liveLatency(system, maker, taker, { seconds, rate });

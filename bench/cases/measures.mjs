@@ -48,9 +48,9 @@ export const measures = {
   'post-users': { seconds: 15, run: (c) => postUsers(c, { service: 'users', seconds: size(c, 8, 4) }) },
   'post-bare': { seconds: 15, run: (c) => postUsers(c, { service: 'bare-users', seconds: size(c, 8, 4) }) },
   disturbed: { seconds: 75, run: (c) => disturbed(c, { seconds: 6, waiting: 1_000_000 }) },
-  latency: { seconds: 18, otherNode: true, run: (c) => latency(c, { seconds: size(c, 8, 4) }) },
-  'stock-latency': { seconds: 18, run: (c) => latency(c, { peer: 'stock', seconds: size(c, 8, 4) }) },
-  'golevelup-latency': { seconds: 18, golevelup: true, run: (c) => latency(c, { peer: 'golevelup', seconds: 8 }) },
+  latency: { seconds: 24, otherNode: true, run: (c) => latency(c, { seconds: size(c, 8, 4) }) },
+  'stock-latency': { seconds: 24, run: (c) => latency(c, { peer: 'stock', seconds: size(c, 8, 4) }) },
+  'golevelup-latency': { seconds: 24, golevelup: true, run: (c) => latency(c, { peer: 'golevelup', seconds: 8 }) },
   registration: { seconds: 15, run: (c) => registration(c, { users: size(c, 400, 100) }) },
   backlog: { seconds: 190, run: (c) => growingBacklog(c) },
   streams: {

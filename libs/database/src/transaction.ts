@@ -242,6 +242,10 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
   }
 }
 
+// Without state of a transaction, and dear: a compiler makes a hundred bound functions, 5 kB of garbage per transaction.
+const adapter = new PostgresAdapter();
+const compiler = new PostgresQueryCompiler();
+
 /** Kysely, sent to the client of one transaction: no mutex, so that the statements of overlapping reactions travel together. */
 function builderOf(transaction: () => OpenTransaction, prepare: boolean): KyselyProps {
   const run: Run = async <Row>({ sql, parameters }: CompiledQuery): Promise<KyselyResult<Row>> => {
@@ -254,12 +258,12 @@ function builderOf(transaction: () => OpenTransaction, prepare: boolean): Kysely
   };
   const driver = new TransactionDriver(run);
   const dialect: Dialect = {
-    createAdapter: () => new PostgresAdapter(),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
+    createAdapter: () => adapter,
+    createQueryCompiler: () => compiler,
     createIntrospector: (db) => new PostgresIntrospector(db),
     createDriver: () => driver,
   };
-  return { config: { dialect }, dialect, driver, executor: new TransactionExecutor(dialect, driver, run) };
+  return { config: { dialect }, dialect, driver, executor: new TransactionExecutor(driver, run) };
 }
 
 type Run = <Row>(query: CompiledQuery) => Promise<KyselyResult<Row>>;
@@ -267,11 +271,10 @@ type Run = <Row>(query: CompiledQuery) => Promise<KyselyResult<Row>>;
 /** Without the driver, which would cost a statement ten promises. */
 class TransactionExecutor extends DefaultQueryExecutor {
   constructor(
-    dialect: Dialect,
     driver: Driver,
     override readonly executeQuery: Run,
   ) {
-    super(dialect.createQueryCompiler(), dialect.createAdapter(), new DefaultConnectionProvider(driver));
+    super(compiler, adapter, new DefaultConnectionProvider(driver));
   }
 }
 

@@ -1,6 +1,6 @@
+import { setFlagsFromString } from 'node:v8';
 import type { MigrationSet } from '@app/database';
 import { Logger, type DynamicModule, type LoggerService, type Type } from '@nestjs/common';
-
 import { ConfigurationError, loadConfig, portVariable, type ServiceConfig } from './config.js';
 import { createHttpApp } from './http-app.js';
 import { Lifecycle, type ServiceProcess } from './lifecycle.js';
@@ -29,6 +29,9 @@ const EXIT_CONFIGURATION = 78;
  * wrong, with 1 for everything else.
  */
 export async function bootstrap(options: ServiceOptions, process: ServiceProcess = globalThis.process): Promise<void> {
+  // V8 takes what lives as long as a statement for long-lived, puts it where only large collections come, and so keeps all that it
+  // refers to: every small collection took 7 ms instead of 2, twice a second at 200 events/s, and made one event in a hundred late.
+  setFlagsFromString('--no-allocation-site-pretenuring');
   const config = configuration(options, process);
   if (config === undefined) return;
   const logger: LoggerService = createLogger(config);

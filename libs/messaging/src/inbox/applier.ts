@@ -49,6 +49,8 @@ const CONTENTION_ATTEMPTS = 3;
 const OVERLAPPING = 128;
 /** After streams were taken for new that were not (a redelivery, a replay), so many batches look first. */
 const LOOK_FIRST = 100;
+/** So few look first, too: their look travels with another statement, and a guess would cost them a round trip. */
+const FEW_EVENTS = 50;
 /**
  * A batch holds the locks of many reactions, in an order that nobody else keeps: commands that lock rows in the order of their
  * keys run into deadlocks with it, a second each. Alone, a reaction locks in its own order. So after a batch was in somebody's
@@ -170,7 +172,8 @@ export class Applier {
   /** A stream whose first event comes is nearly always new; a parked one is not. */
   #trust(items: readonly Item[]): GateTrust {
     if (this.#lookFirst > 0) this.#lookFirst--;
-    return this.#lookFirst > 0 || items.some(({ parked }) => parked) ? 'locks' : 'firsts';
+    const looks = this.#lookFirst > 0 || items.length < FEW_EVENTS || items.some(({ parked }) => parked);
+    return looks ? 'locks' : 'firsts';
   }
 
   /** The gate is written in front of the reactions; all have ended, well or badly, when this does. */

@@ -19,11 +19,10 @@ const READ_BYTES = 8 * 1024 * 1024;
 const POLL_MS = 100;
 const STANDBY_EVERY_MS = 1_000;
 /**
- * A look costs the database the same for one event as for a hundred, so in a steady flow the relay rests between looks, or they
- * would take from the commands what they need: twice as long as the last one took, which is longer on a busy machine. The first
- * event after a pause goes out at once.
+ * A look costs the database the same for one event as for a hundred. So while several come during a look, the relay rests before the
+ * next one, or the looks would take from the commands what they need: for each but the first as long as the look took, which is
+ * longer on a busy machine. An event that comes alone goes out at once.
  */
-const REST_PER_LOOK = 2;
 const REST_AT_MOST_MS = 8;
 /**
  * So many events in a look are a flow. Its looks are rarer, so that more events share what a look, a message and a batch of the inbox
@@ -164,11 +163,13 @@ export class Relay {
     const took = performance.now() - started;
     this.#failures = 0;
     this.#trouble = undefined;
-    const rest = rows.length < FLOW_EVENTS ? Math.min(REST_PER_LOOK * took, REST_AT_MOST_MS) : REST_IN_FLOW_MS;
-    this.#nextLookAt = rows.length < BACKLOG_EVENTS ? started + took + rest : 0;
+    const rest = rows.length < FLOW_EVENTS ? Math.min((rows.length - 1) * took, REST_AT_MOST_MS) : REST_IN_FLOW_MS;
+    const isBacklog = rows.length >= BACKLOG_EVENTS;
+    this.#nextLookAt = isBacklog ? 0 : started + took + rest;
     if (rows.length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
     await this.#publish(rows);
+    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // that was all; whoever records another one here wakes us
   }
 
   async #publish(events: OutgoingEvent[]): Promise<void> {

@@ -2,11 +2,14 @@
 // The memory of the relay follows from it, not from the backlog.
 import { Logger } from '@nestjs/common';
 import type { Pool } from 'pg';
-import { backOff } from '../rabbitmq/backoff.js';
+import { backOff, pause } from '../rabbitmq/backoff.js';
 import { arrayOf } from '../sql-array.js';
 
 const MAX_EVENTS = 4_000;
 const MAX_BYTES = 16 * 1024 * 1024;
+/** Fewer confirmed events wait so long for others: a delete costs the database the same for one as for a hundred. */
+const FEW_EVENTS = 50;
+const DELETE_TOGETHER_MS = 20;
 
 const DELETE = 'delete from messaging.outbox where position = any($1::bigint[])';
 
@@ -20,7 +23,7 @@ export class Window {
   constructor(
     private readonly pool: Pool,
     private readonly signal: AbortSignal,
-    /** Something has left. */
+    /** There is something to read again, or room again. */
     private readonly onRoom: () => void,
   ) {}
 
@@ -45,10 +48,7 @@ export class Window {
 
   /** They stay in the outbox, and are read again. */
   giveBack(positions: readonly string[]): void {
-    for (const position of positions) {
-      this.#total -= this.#bytes.get(position) ?? 0;
-      this.#bytes.delete(position);
-    }
+    this.#forget(positions);
     this.onRoom();
   }
 
@@ -63,14 +63,24 @@ export class Window {
     await this.#deleting;
   }
 
+  #forget(positions: readonly string[]): void {
+    for (const position of positions) {
+      this.#total -= this.#bytes.get(position) ?? 0;
+      this.#bytes.delete(position);
+    }
+  }
+
   async #delete(): Promise<void> {
     for (let failures = 0; this.#confirmed.length > 0;) {
+      if (this.#confirmed.length < FEW_EVENTS) await pause(DELETE_TOGETHER_MS, this.signal);
       const positions = this.#confirmed;
       this.#confirmed = [];
       try {
         await this.pool.query({ name: 'relay-delete', text: DELETE, values: [arrayOf(positions)] });
         failures = 0;
-        this.giveBack(positions);
+        const { events, bytes } = this.room;
+        this.#forget(positions);
+        if (events === 0 || bytes === 0) this.onRoom();
       } catch (error) {
         this.#confirmed.push(...positions);
         if (this.signal.aborted) break; // published again after the restart
