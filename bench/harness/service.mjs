@@ -53,7 +53,12 @@ export class Service {
       rank: Rank.service,
     });
     const service = new Service(name, `http://127.0.0.1:${port}`, logFile, running);
-    await service.#ready();
+    try {
+      await service.#ready();
+    } catch (error) {
+      await running.stop(); // or it would take part in whatever is measured next
+      throw error;
+    }
     return service;
   }
 
