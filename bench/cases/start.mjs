@@ -67,6 +67,8 @@ async function start(copy) {
     return (performance.now() - started) / 1_000;
   } finally {
     await running.stop();
+    // npm may be gone before what it has started.
+    while (existsSync(path.join(copy, '.data', 'start.lock'))) await sleep(50);
   }
 }
 
