@@ -12,6 +12,7 @@ import { runDir } from '../harness/servers.mjs';
 
 const LEFT_OUT = ['.data', '.git', 'node_modules', 'dist', '.env'];
 const PATIENCE_MS = 240_000;
+const GRACE_MS = 60_000;
 
 /** @param {Context} context */
 export async function secondStart({ tell }) {
@@ -55,7 +56,7 @@ async function start(copy) {
     env: { PATH: process.env.PATH, HOME: process.env.HOME },
     logFile,
     rank: Rank.service,
-    graceMs: () => 60_000,
+    graceMs: () => GRACE_MS,
   });
   try {
     while (!(await areReady([ports.users, ports.orders]))) {
@@ -68,7 +69,8 @@ async function start(copy) {
   } finally {
     await running.stop();
     // npm may be gone before what it has started.
-    while (existsSync(path.join(copy, '.data', 'start.lock'))) await sleep(50);
+    const lock = path.join(copy, '.data', 'start.lock');
+    for (const deadline = Date.now() + GRACE_MS; existsSync(lock) && Date.now() < deadline;) await sleep(50);
   }
 }
 

@@ -42,6 +42,21 @@ describe('Applier', () => {
     expect(await inbox.parked()).toEqual([]);
   });
 
+  it('takes the streams of a large batch for new, and does not react again to those that are not', async () => {
+    const [had, fresh] = [users(30), users(30)];
+    await inbox.applier.apply(had, LIMIT_MS);
+    const reactedTo: string[] = [];
+    inbox.handle = (event, tx) => {
+      reactedTo.push(event.userId);
+      return see(event, tx);
+    };
+    await inbox.applier.apply([...had, ...fresh], LIMIT_MS);
+    expect(reactedTo.sort()).toEqual(fresh.map(subjectOf).sort());
+    expect(await inbox.seen()).toHaveLength(60);
+    expect(await inbox.applied()).toBe(60);
+    expect(await inbox.parked()).toEqual([]);
+  });
+
   it('applies an event of a foreign producer once, by its source and id, whatever else it carries', async () => {
     const foreign = (source: string, id: string): Item => {
       const { envelope } = arrival(randomUUID());

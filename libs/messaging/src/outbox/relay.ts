@@ -169,7 +169,7 @@ export class Relay {
     if (rows.length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
     await this.#publish(rows);
-    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // that was all; whoever records another one here wakes us
+    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // nothing more for now; whoever records an event in this process wakes us
   }
 
   async #publish(events: OutgoingEvent[]): Promise<void> {
