@@ -21,13 +21,15 @@ export const isUniqueViolation = (error: unknown, constraint?: string): boolean 
 const DRIVER_MESSAGES =
   /Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client was closed|not queryable|Client has encountered a connection error|Cannot use a pool after calling end/i;
 const NETWORK_CODES = /^(ECONN(REFUSED|RESET|ABORTED)|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/;
-// 08: connection; 57P0x: shutting down or starting; 53: out of disk, memory or connections; 25P03: idle in transaction too long.
-const SERVER_CODES = /^(08|57P0|53|25P03)/;
+// 08: connection; 57P0x: shutting down or starting; 53: out of disk, memory or connections; 25P03, 25P04: a transaction was idle, or open, for too long.
+const SERVER_CODES = /^(08|57P0|53|25P0[34])/;
 
 /** The database is away, restarting, full or unreachable: nothing that the statement did caused it. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   const code = codeOf(error);
+  // A statement with a parameter too many, unless the connection ends with it: poolers say so of their own limits.
+  if (code === '08P01' && (error as { severity?: string }).severity === 'ERROR') return false;
   return SERVER_CODES.test(code) || NETWORK_CODES.test(code) || DRIVER_MESSAGES.test(messageOf(error));
 }
 

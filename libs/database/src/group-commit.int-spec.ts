@@ -97,6 +97,27 @@ describe('Commands that only write, many at a time', () => {
     expect(await pets()).toBe(25);
   });
 
+  it('are done by themselves if the server has no connection for groups', async () => {
+    const user = `crowded_${process.pid}`;
+    await outside.query(`create role ${user} login password 'secret' connection limit 1; grant all on pets to ${user}`);
+    const url = Object.assign(new URL(server.url), { username: user, password: 'secret' }).toString();
+    const [full, pool] = [openPool({ connectionString: url, max: 1 }), openPool({ connectionString: url, max: 1 })];
+    try {
+      await pool.query('select 1');
+      const crowded = new GroupCommit(full, pool, 10_000);
+      const insert = (id: number) => ({
+        text: `insert into pets values (${id}, 'crowded')`,
+        values: [],
+        name: undefined,
+      });
+      await Promise.all(upTo(5).map((id) => crowded.commit([{ ...insert(id), settle: () => {} }])));
+      expect(await pets()).toBe(7);
+    } finally {
+      await Promise.all([closePool(full), closePool(pool)]);
+      await outside.query(`drop owned by ${user}; drop role ${user}`);
+    }
+  });
+
   it('are told when the connection was lost under them, and are not done twice', async () => {
     const one = commit('select 1'); // the others wait for it and form a group
     const slow = commit('select pg_sleep(5)');

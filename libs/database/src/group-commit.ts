@@ -75,10 +75,11 @@ export class GroupCommit {
   }
 
   async #together(members: readonly Member[]): Promise<void> {
-    const { error, answers } = await send(
+    const { error, answers, isSent } = await send(
       this.lane,
       members.flatMap(({ statements }) => statements),
     );
+    if (!isSent && isFull(error)) return members.forEach((member) => void this.#alone(member)); // the pool may have connections
     const isItsOwn = members.length === 1 && !isContention(error);
     if (!isRefused(error) || isItsOwn) {
       this.#most = Math.min(MOST, this.#most + 1);
@@ -107,13 +108,16 @@ export class GroupCommit {
 const isRefused = (error: Error | undefined): boolean =>
   error instanceof DatabaseError && !isDatabaseUnavailable(error) && !/^(58|XX)/.test(error.code ?? '');
 
+/** The server takes no more connections. */
+const isFull = (error: Error | undefined): boolean => error instanceof DatabaseError && error.code === '53300';
+
 type Answer = Parameters<Statement['settle']>;
 
 /** Never rejects. What Postgres gets between two `Sync`s is one transaction, committed or rolled back at the second. */
 async function send(
   pool: Pool,
   statements: readonly Statement[],
-): Promise<{ error: Error | undefined; answers: Answer[] }> {
+): Promise<{ error: Error | undefined; answers: Answer[]; isSent: boolean }> {
   const answers: Answer[] = [];
   const settle = (error: Error | undefined, result: QueryResult | undefined) => void answers.push([error, result]);
   let client: PoolClient | undefined;
@@ -127,7 +131,7 @@ async function send(
     error = cause as Error;
   }
   client?.release(isRefused(error) ? undefined : error);
-  return { error, answers };
+  return { error, answers, isSent: client !== undefined };
 }
 
 function answer(statements: readonly Statement[], answers: readonly Answer[], error: Error | undefined): void {

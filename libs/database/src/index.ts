@@ -11,4 +11,4 @@ export { migrate, projectFolder, type MigrationSet } from './migrate.js';
 export { newId } from './new-id.js';
 export { preparedAs } from './prepared.js';
 export { closePool, hangUp, openPool } from './pool.js';
-export { Transaction, TransactionClosedError, type OpenTransaction } from './transaction.js';
+export { isOfStatement, Transaction, TransactionClosedError, type OpenTransaction } from './transaction.js';

@@ -6,6 +6,7 @@ export class Lease {
   client: PoolClient | undefined;
   #isAsked = false;
   #isOver = false;
+  #refusal: Error | undefined;
   #broken: Error | undefined;
   // A connection that dies between two statements says so by an event; without a listener that would end the process.
   readonly #onError = (error: Error): void => {
@@ -19,8 +20,9 @@ export class Lease {
     return !this.#isAsked;
   }
 
-  /** Asks for it, once. Neither is called after {@link release}. */
+  /** Asks for it, once; who asks again after a refusal is refused for the same reason. Neither is called after {@link release}. */
   take(onReady: () => void, onError: (error: Error) => void): void {
+    if (this.#refusal) return onError(this.#refusal);
     if (this.#isAsked) return;
     this.#isAsked = true;
     this.pool.connect().then(
@@ -29,7 +31,10 @@ export class Lease {
         this.client = client.on('error', this.#onError);
         onReady();
       },
-      (error: Error) => this.#isOver || onError(error),
+      (error: Error) => {
+        this.#refusal = error;
+        if (!this.#isOver) onError(error);
+      },
     );
   }
 

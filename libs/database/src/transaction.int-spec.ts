@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Pool } from 'pg';
 import { Database, RolledBackError } from './database.js';
 import { isAftermath, isUniqueViolation } from './errors.js';
-import { TransactionClosedError, type Transaction } from './transaction.js';
+import { isOfStatement, TransactionClosedError, type Transaction } from './transaction.js';
 
 interface Tables {
   pets: { id: number; name: string };
@@ -271,6 +271,29 @@ describe('Database.transaction', () => {
     await expect(late(handle!)).rejects.toThrow(TransactionClosedError);
     await expect(late(handle!)).rejects.toThrow(/await/);
     expect(await names()).toEqual(['Rex', 'Tom']);
+  });
+
+  it('refuses every statement if it gets no connection, also those that the work starts afterwards', async () => {
+    const url = server.url.replace(/:\d+\//, ':1/');
+    const away = new Database({ url, applicationName: 'away' });
+    const work = away.transaction(async (tx) => {
+      await tx.query('select 1').catch(() => {});
+      await tx.query('select 2');
+    });
+    await expect(work).rejects.toThrow('ECONNREFUSED');
+    await away.close();
+  });
+
+  it('knows the errors of its statements, also of those that it never sends', async () => {
+    const started: Promise<unknown>[] = [];
+    const work = database.transaction(async (tx) => {
+      await Promise.resolve(started.push(fail(tx), rename(tx, 1, 'Rexi')));
+      throw new Error('changed my mind');
+    });
+    await expect(work).rejects.toThrow('changed my mind');
+    for (const { reason } of (await Promise.allSettled(started)) as PromiseRejectedResult[])
+      expect([String(reason), isOfStatement(reason)]).toEqual([expect.any(String), true]);
+    expect(isOfStatement(new Error('changed my mind'))).toBe(false);
   });
 
   it('is closed after a rollback, too', async () => {

@@ -31,6 +31,15 @@ export class TransactionClosedError extends Error {
   }
 }
 
+/** Errors of statements. */
+const ofStatements = new WeakSet<object>();
+
+/**
+ * Whether `error` is what a statement of a transaction failed with: whoever hears of it, or nobody, that transaction is rolled back.
+ */
+export const isOfStatement = (error: unknown): boolean =>
+  error instanceof TransactionClosedError || (typeof error === 'object' && error !== null && ofStatements.has(error));
+
 const logger = new Logger('Database');
 const openTransaction = Symbol('open transaction');
 
@@ -204,6 +213,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
       const settle: Statement['settle'] = (error, result) => {
         if (!error) return resolve(result!);
         this.doom(error);
+        ofStatements.add(error);
         reject(error);
       };
       try {

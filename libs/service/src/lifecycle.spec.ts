@@ -165,8 +165,10 @@ it('a statement that nobody awaited is told, and ends nothing', () => {
   const config = loadConfig('slow', { port: 0 }, { SLOW_DATABASE_URL: 'postgres://localhost/slow' });
   const error = jest.fn();
   new Lifecycle(config, { log() {}, warn() {}, error }, process);
-  process.emit('unhandledRejection', new TransactionClosedError('update pets set name = $1'));
-  expect(error).toHaveBeenCalledWith(expect.stringContaining('is an "await" missing'), expect.any(String), 'Service');
+  const closed = new TransactionClosedError('update pets set name = $1');
+  process.emit('unhandledRejection', closed);
+  expect(error).toHaveBeenCalledWith('A statement failed that nobody awaited', closed, 'Service');
+  expect(closed.message).toContain('is an "await" missing');
   expect(exit).not.toHaveBeenCalled();
 });
 

@@ -1,5 +1,5 @@
 // Ends a process in order: not ready, finish what runs, release what is held. A process that does not manage it in time says what hung.
-import { TransactionClosedError } from '@app/database';
+import { isOfStatement } from '@app/database';
 import type { LoggerService } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 
@@ -45,9 +45,9 @@ export class Lifecycle {
     this.process.exit(1);
   }
 
-  /** A statement that nobody awaited was refused and has done nothing; behind any other error nothing is known. */
+  /** Behind a statement that failed without being awaited everything was rolled back; behind any other error nothing is known. */
   private forgotten(reason: unknown): void {
-    if (reason instanceof TransactionClosedError) this.logger.error(reason.message, reason.stack, 'Service');
+    if (isOfStatement(reason)) this.logger.error('A statement failed that nobody awaited', reason, 'Service');
     else this.fail('A rejected promise that nobody awaited', reason);
   }
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isDatabaseUnavailable, migrate, projectFolder, type MigrationSet } from '@app/database';
+import { isContention, isDatabaseUnavailable, migrate, projectFolder, type MigrationSet } from '@app/database';
 import { InboxServer, messagingMigrations } from '@app/messaging';
 import type { INestApplication, LoggerService } from '@nestjs/common';
 import type { ServiceConfig } from './config.js';
@@ -31,8 +31,10 @@ export async function untilMigrated(
     try {
       return await migrate(databaseUrl, migrations);
     } catch (error) {
-      if (!isDatabaseUnavailable(error) || Date.now() > giveUpAt) throw error;
-      const wait = `waits for the database (up to ${PATIENCE_MS / 1000} s): ${(error as Error).message}`;
+      const { message, cause } = error as Error;
+      const isTemporary = [error, cause].some((one) => isDatabaseUnavailable(one) || isContention(one));
+      if (!isTemporary || Date.now() > giveUpAt) throw error;
+      const wait = `waits for the database (up to ${PATIENCE_MS / 1000} s): ${message}${cause instanceof Error ? `: ${cause.message}` : ''}`;
       if (!waited) logger.warn(wait, 'Service');
       await sleep(500 + Math.random() * 500);
     }
