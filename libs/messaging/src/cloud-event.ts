@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer';
 import { sabotaged } from '@app/context';
 import { parseEventType } from '@app/contracts';
 import { z } from 'zod';
-import { readPlainEvent } from './plain-event.js';
+import { isPlainText, readPlainEvent } from './plain-event.js';
 
 export const EVENT_CONTENT_TYPE = 'application/cloudevents+json';
 export const BATCH_CONTENT_TYPE = 'application/cloudevents-batch+json';
@@ -30,6 +30,9 @@ const attribute = z
   .max(200)
   .refine((value) => value.search(unstorable) < 0, { error: 'holds a character that cannot be stored' });
 
+/** Whether subscribers take an event with such an attribute. */
+export const isAttribute = (value: string): boolean => isPlainText(value) || attribute.safeParse(value).success;
+
 /** `message` as Postgres can store it. */
 export const storable = (message: string): string => message.replaceAll(unstorable, '\ufffd');
 
@@ -41,7 +44,7 @@ const shared = {
   time: attribute.optional(),
   correlationid: attribute.optional(),
   causationid: attribute.optional(),
-  traceparent: attribute.optional(),
+  traceparent: attribute.optional().catch(undefined), // it is for watching: no reason to refuse what it comes with
   data: z.unknown().optional(),
 };
 

@@ -5,7 +5,7 @@ export { becauseOf } from './inbox/because-of.js';
 export { InboxServer } from './inbox/inbox-server.js';
 export { MessagingModule } from './messaging.module.js';
 export * as operations from './operations/index.js';
-export { Pauses } from './operations/pauses.js';
+export { OperationsDatabase, Pauses } from './operations/pauses.js';
 export { ReplayServer } from './books/replay-server.js';
 export type { MessagingOptions, MessagingRole } from './options.js';
 export { Outbox } from './outbox/outbox.js';

@@ -57,7 +57,17 @@ export class MessagingModule implements OnApplicationBootstrap, BeforeApplicatio
         ReactionWatch,
         MetricsCollector,
       ],
-      exports: [MESSAGING_OPTIONS, Outbox, Relay, Timers, TimerWorker, ReplayServer, InboxServer, Pauses],
+      exports: [
+        MESSAGING_OPTIONS,
+        Outbox,
+        Relay,
+        Timers,
+        TimerWorker,
+        ReplayServer,
+        InboxServer,
+        OperationsDatabase,
+        Pauses,
+      ],
     };
   }
 

@@ -63,6 +63,7 @@ export function readPlainEvent(value: object): PlainEvent | undefined {
   };
 }
 
-const isPlainText = (value: unknown): boolean => typeof value === 'string' && PLAIN.test(value);
+/** What every reader takes for an attribute. */
+export const isPlainText = (value: unknown): boolean => typeof value === 'string' && PLAIN.test(value);
 const isUuid = (value: unknown): boolean => typeof value === 'string' && UUID.test(value);
 const isCount = (value: unknown): boolean => typeof value === 'string' && COUNT.test(value);

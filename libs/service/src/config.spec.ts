@@ -101,6 +101,9 @@ describe('a wrong configuration', () => {
     ['USERS_DATABASE_URL', 'mysql://app:hun@hunter2@db/users'],
     ['RABBITMQ_URL', 'amqp://a:hunter2@one,http://b:hunter2@two'],
     ['RABBITMQ_URL', 'a:hunter2@one,b:hunter2@two'],
+    ['USERS_DATABASE_URL', 'postgres://app:the/hunter2@db/users'],
+    ['USERS_DATABASE_URL', `postgres://app:hunter2${'x'.repeat(60)}/@db/users`],
+    ['OPS_TOKEN', 'a hunter2 in the night'],
   ])('does not show the password of %s=%s', (name, value) => {
     const { message } = wrong({ USERS_DATABASE_URL: databaseUrl, [name]: value });
     expect(message).toContain(name);

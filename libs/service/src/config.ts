@@ -1,7 +1,6 @@
 // A service starts with a configuration that is right as a whole, or not at all: everything that is wrong is said at once.
 import { readFileSync } from 'node:fs';
 
-import { maskSecrets } from './mask.js';
 import { prefixOf, variablesOf, type Role, type ServiceDefaults, type Variable } from './variables.js';
 
 /**
@@ -99,10 +98,8 @@ function readVariable(variable: Variable, env: Environment): string | Configurat
 }
 
 function shown(variable: Variable, value: string): string {
-  const short = value.length > 60 ? `${value.slice(0, 57)}…` : value;
-  if (!variable.secret) return short;
-  // Whatever stands before the last "@" may be a password, even if the rest is no URL.
-  return maskSecrets(short).replaceAll(/(^|\/\/|,)[^/]*?@(?=[^@,]*(?:,|$))/g, '$1***@');
+  if (variable.secret) return '***'; // whatever is wrong with it, no part of it is known to be harmless
+  return value.length > 60 ? `${value.slice(0, 57)}…` : value;
 }
 
 function table(problems: ConfigurationProblem[]): string {

@@ -73,6 +73,8 @@ describe('a request', () => {
       traceparent,
     });
     expect(await contextOf({ traceparent, 'x-correlation-id': 'x' })).toEqual({ correlationId: 'x', traceparent });
+    const newer = traceparent.replace('00-', 'cc-');
+    expect(await contextOf({ traceparent: `${newer}-${'a'.repeat(145)}` })).toMatchObject({ traceparent: newer });
     expect((await contextOf({})).correlationId).toMatch(uuid);
   });
 
@@ -83,6 +85,7 @@ describe('a request', () => {
     ['x-correlation-id', '{"a":1}'],
     ['traceparent', '00-00000000000000000000000000000000-00f067aa0ba902b7-01'],
     ['traceparent', traceparent.replace('00-', 'ff-')],
+    ['traceparent', `${traceparent}-${'a'.repeat(145)}`],
     ['traceparent', traceparent.toUpperCase().replace('F', 'G')],
   ])('ignores %s: %.20s', async (name, value) => {
     expect(await contextOf({ [name]: value })).toEqual({ correlationId: expect.stringMatching(uuid) as string });

@@ -10,7 +10,8 @@ import { pathOf } from './problem-filter.js';
 import { problem } from './problem.js';
 
 const correlationIdHeader = /^[\w.-]{1,128}$/;
-const traceparentHeader = /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(?:-.*)?$/;
+const traceparentHeader =
+  /^(?!ff)[\da-f]{2}-(?!0{32})([\da-f]{32})-(?!0{16})[\da-f]{16}-[\da-f]{2}(?:$|(?<!^00.{53})-)/;
 
 /** The caller's `x-correlation-id` if it is harmless (1–128 of `A-Za-z0-9._-`), else its trace id, else a new UUID. */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
@@ -19,10 +20,13 @@ export function correlationIdOf(headers: IncomingHttpHeaders): string {
   return traceparentOf(headers)?.slice(3, 35) ?? randomUUID();
 }
 
-/** The caller's W3C trace context, if it is valid. */
+/**
+ * The caller's W3C trace context, if it is valid, without what versions that we do not know may have behind it: it goes into
+ * every event of this request. Rule: https://www.w3.org/TR/trace-context/#versioning-of-traceparent
+ */
 export function traceparentOf(headers: IncomingHttpHeaders): string | undefined {
   const given = headers.traceparent;
-  return typeof given === 'string' && traceparentHeader.test(given) ? given : undefined;
+  return typeof given === 'string' && traceparentHeader.test(given) ? given.slice(0, 55) : undefined;
 }
 
 /** For `FastifyAdapter.setOnRequestHook`: everything that follows, handlers included, runs in the context of the request. */

@@ -65,6 +65,15 @@ describe('Outbox.add', () => {
     ]);
   });
 
+  it('leaves out where it comes from, if no subscriber would take it', async () => {
+    const long = 'a'.repeat(201);
+    await runInContext({ correlationId: long, causationId: long, traceparent: long }, () => add(note('1')));
+    const origin = `correlation_id = id::text as "isItsOwn", causation_id, traceparent`;
+    expect(await fixture.rows(`select ${origin} from messaging.events`)).toEqual([
+      { isItsOwn: true, causation_id: null, traceparent: null },
+    ]);
+  });
+
   it('numbers each stream 1, 2, 3 … without a gap, whoever writes and whoever rolls back', async () => {
     const subjects = ['a', 'b', 'c'];
     const committed = new Map(subjects.map((subject) => [subject, 0]));

@@ -50,7 +50,7 @@ select (select array_agg(distinct e.epoch || ' ' || e.aggregate || ' ' || e.subj
 
 export class OutboxReader {
   #floor = 0;
-  #lookedAt = 0;
+  #lookedAt = -Infinity;
   #held: readonly string[] = [];
   #paused: string | undefined;
 
@@ -66,12 +66,12 @@ export class OutboxReader {
 
   /** The next {@link read} looks everywhere, and at what operators have done. */
   lookEverywhere(): void {
-    this.#lookedAt = 0;
+    this.#lookedAt = -Infinity;
   }
 
   /** At most `events` and `bytes` (but one event in any case) that are not in `except`. */
   async read({ except, events, bytes }: { except: string[]; events: number; bytes: number }): Promise<OutgoingEvent[]> {
-    const everywhere = Date.now() - this.#lookedAt > FULL_LOOK_EVERY_MS;
+    const everywhere = performance.now() - this.#lookedAt > FULL_LOOK_EVERY_MS;
     if (everywhere) await this.#look();
     if (this.#paused !== undefined) return [];
     const lowest = everywhere && !sabotaged('cursor-relay') ? 0 : this.#floor;
@@ -94,6 +94,6 @@ export class OutboxReader {
     const { rows } = await this.pool.query<{ held: string[] | null; paused: string | null }>(LOOK);
     this.#held = rows[0]!.held ?? [];
     this.#paused = rows[0]!.paused ?? undefined;
-    this.#lookedAt = Date.now();
+    this.#lookedAt = performance.now();
   }
 }

@@ -1,7 +1,7 @@
 // What may be recorded, and what is written down of it.
 import { currentContext } from '@app/context';
 import { contractOf } from '@app/contracts';
-import { MAX_EVENT_BYTES, unfitness } from '../cloud-event.js';
+import { isAttribute, MAX_EVENT_BYTES, unfitness } from '../cloud-event.js';
 
 /** The envelope around `data` on the wire, generously. */
 export const ENVELOPE_BYTES = 2048;
@@ -55,8 +55,15 @@ export function recordable(service: string, event: object): Recordable {
   return { type, aggregate, subject, data, bytes };
 }
 
-/** Where the event comes from: what is set in motion by one request carries one correlation id. */
+/** Where the event comes from: what is set in motion by one request carries one correlation id. Left out if no subscriber would take it. */
 export function originOf(id: string) {
   const { correlationId, causationId, traceparent } = currentContext() ?? {};
-  return { correlationId: correlationId || id, causationId: causationId ?? null, traceparent: traceparent ?? null };
+  return {
+    correlationId: (correlationId && readable(correlationId)) || id,
+    causationId: readable(causationId),
+    traceparent: readable(traceparent),
+  };
 }
+
+const readable = (attribute: string | undefined): string | null =>
+  attribute !== undefined && isAttribute(attribute) ? attribute : null;

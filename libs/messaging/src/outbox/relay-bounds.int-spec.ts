@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { OutboxReader } from './outbox-reader.js';
 import { startOutbox, type OutboxFixture } from './outbox.fixture.js';
 import { Window } from './window.js';
@@ -36,6 +37,23 @@ describe('What is on the way to the broker is bounded in bytes:', () => {
     expect(await read(700_000)).toEqual(positions.slice(0, 3));
     // Else an event that is larger than the rest of the window would wait for ever.
     expect(await read(EVENT_BYTES / 2)).toEqual(positions.slice(0, 1));
+  });
+
+  it('what was committed late is found, although the clock was set back', async () => {
+    const reader = new OutboxReader(outbox.pool, '/users');
+    const [late] = await outbox.rows('delete from messaging.outbox returning position, bytes');
+    await outbox.rows(`select setval(pg_get_serial_sequence('messaging.events', 'position'), 100000)`);
+    await outbox.fill(6, 6);
+    expect(await reader.read({ ...ALL, except: [] })).toHaveLength(6);
+    await outbox.rows('insert into messaging.outbox (position, bytes) values ($1, $2)', late!.position, late!.bytes);
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 3_600_000);
+    let found = 0;
+    for (let looks = 0; looks < 30 && found < 7; looks++) {
+      await wait(100);
+      found = (await reader.read({ ...ALL, except: [] })).length;
+    }
+    clock.mockRestore();
+    expect(found).toBe(7);
   });
 
   it('so many are read as fit, although a stream is held', async () => {

@@ -14,7 +14,7 @@ const SILENCE = '10s';
 
 export class RelayLock {
   #client: Client | undefined;
-  #lastAnswer = 0;
+  #lastAnswer = -Infinity;
 
   constructor(
     private readonly url: string,
@@ -39,7 +39,7 @@ export class RelayLock {
   /** Whether this process still is the active relay. Called by the loop that publishes, so that a hung loop loses the lock. */
   async stillHeld(): Promise<boolean> {
     if (!this.#client) return false;
-    if (Date.now() - this.#lastAnswer < PING_EVERY_MS) return true;
+    if (performance.now() - this.#lastAnswer < PING_EVERY_MS) return true;
     try {
       await this.#ask('select 1');
       return true;
@@ -81,7 +81,7 @@ export class RelayLock {
   async #ask<Row extends object>(sql: string, values: string[] = []) {
     try {
       const result = await this.#client!.query<Row>(sql, values);
-      this.#lastAnswer = Date.now();
+      this.#lastAnswer = performance.now();
       return result;
     } catch (error) {
       await this.release();

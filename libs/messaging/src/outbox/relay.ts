@@ -140,7 +140,7 @@ export class Relay {
   async #lead(): Promise<void> {
     if (this.#trouble === undefined) this.#logger.log('active');
     this.#active = true;
-    this.#connectedAt = Date.now();
+    this.#connectedAt = performance.now();
     this.#reader.lookEverywhere();
     try {
       while (this.#hasPatience() && (await this.#lock.stillHeld())) await this.#round();
@@ -169,7 +169,7 @@ export class Relay {
     if (rows.length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
     await this.#publish(rows);
-    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // nothing more for now; whoever records an event in this process wakes us
+    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // whoever records an event in this process wakes us
   }
 
   async #publish(events: OutgoingEvent[]): Promise<void> {
@@ -184,15 +184,15 @@ export class Relay {
   }
 
   #hasPatience(): boolean {
-    if (this.#sender.link.status.state !== 'connecting') this.#connectedAt = Date.now();
-    return !this.#stopping.signal.aborted && Date.now() - this.#connectedAt < PATIENCE_MS;
+    if (this.#sender.link.status.state !== 'connecting') this.#connectedAt = performance.now();
+    return !this.#stopping.signal.aborted && performance.now() - this.#connectedAt < PATIENCE_MS;
   }
 
   /** Waits for the answers to what was sent. */
   async #flush(): Promise<void> {
     for (
-      const until = Date.now() + FLUSH_MS;
-      this.#sender.isReady && this.#sender.unanswered > 0 && Date.now() < until;
+      const until = performance.now() + FLUSH_MS;
+      this.#sender.isReady && this.#sender.unanswered > 0 && performance.now() < until;
     ) {
       await pause(5);
     }

@@ -39,7 +39,7 @@ export class Sender {
   readonly #counts = { published: 0, unroutable: 0, nacked: 0, unpublishable: 0 };
   /** Up to this position there may be events that close the channel. */
   #carefulUpTo = 0;
-  #rebuiltAt = 0;
+  #rebuiltAt = -Infinity;
   #maxMessageBytes = MAX_MESSAGE_BYTES;
   #unanswered = 0;
 
@@ -166,8 +166,8 @@ export class Sender {
       most = Math.max(most, attempts);
     }
     setTimeout(() => this.window.giveBack(positions), jitter(most, { ceiling: 5_000 })).unref();
-    if (most < STUBBORN_REFUSALS || Date.now() - this.#rebuiltAt < REBUILD_EVERY_MS) return;
-    this.#rebuiltAt = Date.now();
+    if (most < STUBBORN_REFUSALS || performance.now() - this.#rebuiltAt < REBUILD_EVERY_MS) return;
+    this.#rebuiltAt = performance.now();
     this.link.rebuild('a queue has refused events for a while');
   }
 

@@ -60,6 +60,7 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
 
   /** Starts to connect, in the background. */
   start(): void {
+    connectionIs(this.options.purpose, 'connecting'); // a first set-up that never ends must be seen, too
     this.#running ??= this.#keepAlive();
   }
 
@@ -86,11 +87,11 @@ export class BrokerLink<C extends Channel = Channel> extends EventEmitter<{ stat
     const { urls, service, purpose } = this.options;
     // Not all processes at the same node.
     for (let life = Math.floor(Math.random() * urls.length); !this.#stopping.signal.aborted; life++) {
-      const since = Date.now();
+      const since = performance.now();
       const reason = await this.#live(urls[life % urls.length]!, `${BrokerLink.tag(service)} ${purpose}`);
       if (this.#stopping.signal.aborted) break;
       this.#become({ state: 'connecting', reason });
-      if (Date.now() - since > HEALTHY_AFTER_MS) this.#failures = 0;
+      if (performance.now() - since > HEALTHY_AFTER_MS) this.#failures = 0;
       // Every node of a cluster gets its turn before the delay grows.
       await backOff(Math.floor(this.#failures++ / urls.length), { signal: this.#stopping.signal });
     }

@@ -58,7 +58,7 @@ export class Publisher {
         await declareExchange(channel, service);
       },
     });
-    this.link.on('state', () => (this.#unblockedAt = Date.now()));
+    this.link.on('state', () => (this.#unblockedAt = performance.now()));
   }
 
   get status(): LinkStatus {
@@ -70,7 +70,7 @@ export class Publisher {
     return new Promise<'routed' | 'unroutable'>((resolve, reject) => {
       const { channel } = this.link;
       if (!channel) return reject(new PublishFailedError('lost'));
-      const sent = { since: Date.now() };
+      const sent = { since: performance.now() };
       const returned = this.#returned;
       const onAnswer = (error: Error | null) => {
         this.#unanswered.delete(sent);
@@ -101,7 +101,7 @@ export class Publisher {
       this.#watching = false;
       const [oldest] = this.#unanswered;
       if (!oldest) return;
-      const waited = Date.now() - Math.max(oldest.since, this.#unblockedAt);
+      const waited = performance.now() - Math.max(oldest.since, this.#unblockedAt);
       // A blocked broker says so; waiting is right then.
       const left = this.link.status.state === 'blocked' ? this.confirmTimeoutMs : this.confirmTimeoutMs - waited;
       if (left <= 0) this.link.rebuild(`no confirm within ${this.confirmTimeoutMs / 1000} s`);
