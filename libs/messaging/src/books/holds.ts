@@ -15,10 +15,14 @@ p.inbox = h.inbox and p.source = h.source and p.epoch = h.epoch and not exists (
       select from messaging.inbox_gaps g
       where (g.inbox, g.source, g.epoch, g.aggregate, g.page) = (p.inbox, p.source, p.epoch, p.aggregate, p.page)))`;
 
-// While a life of a log is being closed, an inbox that does not know it yet may still park events of it.
+// While a life of a log is being closed, an inbox that does not know it yet may still park events of it: so several times after
+// that, then now and then, because what has to stay is looked at each time.
 const DROP = `
-delete from messaging.parked_events p using messaging.inbox_holds h
-where h.inbox = $1 and h.closed_at is not null and ${DROPPED}`;
+delete from messaging.parked_events where id in (
+  select p.id from messaging.parked_events p, messaging.inbox_holds h
+  where h.inbox = $1 and h.closed_at is not null and ${DROPPED} limit 1000)`;
+const CLOSING_MS = 30_000;
+const DROP_EVERY_MS = 60_000;
 
 export class Holds {
   readonly #logger = new Logger('Books');
@@ -27,6 +31,9 @@ export class Holds {
   #closed = new Set<string>();
   /** How many were added here: what was read before may not know the latest. */
   #added = 0;
+  /** Until then something may still be parked of what was closed. */
+  #closingUntil = 0;
+  #dropAt = 0;
 
   constructor(
     private readonly inbox: string,
@@ -74,7 +81,21 @@ export class Holds {
     );
     if (this.#added !== added) return this.refresh();
     this.#reasons = new Map(rows.map(({ log, reason }) => [log, reason]));
-    this.#closed = new Set(rows.flatMap(({ log, closed }) => (closed ? [log] : [])));
-    if (this.#closed.size > 0) await this.pool.query(DROP, [this.inbox]);
+    const closed = new Set(rows.flatMap((row) => (row.closed ? [row.log] : [])));
+    if ([...closed].some((log) => !this.#closed.has(log))) this.#closingUntil = performance.now() + CLOSING_MS;
+    this.#closed = closed;
+    if (closed.size > 0) await this.#drop();
+  }
+
+  /** Never throws: it is done again, and nothing depends on it. */
+  async #drop(): Promise<void> {
+    const now = performance.now();
+    if (now > this.#closingUntil && now < this.#dropAt) return;
+    this.#dropAt = now + DROP_EVERY_MS;
+    try {
+      await this.pool.query(DROP, [this.inbox]);
+    } catch (error) {
+      this.#logger.warn(`parked events of closed logs could not be dropped: ${(error as Error).message}`);
+    }
   }
 }

@@ -65,11 +65,11 @@ async function untilEnded(pool: Pool, signal?: AbortSignal): Promise<void> {
   const { running, blind, now } = rows[0]!;
   if (blind)
     throw new PageNotSettledError('track_activities is off for a session; switch it on, or the books stay open');
-  const giveUpAt = Date.now() + PATIENCE_MS;
+  const giveUpAt = performance.now() + PATIENCE_MS;
   while (!signal?.aborted) {
     const still = await pool.query<{ running: boolean }>(STILL_RUNNING, [running, now]);
     if (!still.rows[0]!.running) return;
-    if (Date.now() > giveUpAt) {
+    if (performance.now() > giveUpAt) {
       throw new PageNotSettledError(
         `a transaction has been open for more than ${PATIENCE_MS / 1000} s; end it (pg_stat_activity), or the books stay open`,
       );

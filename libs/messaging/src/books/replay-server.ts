@@ -271,12 +271,12 @@ export class ReplayServer {
   }
 
   get #knownLimit(): number {
-    return Date.now() < this.#limit.until ? this.#limit.bytes : Infinity;
+    return performance.now() < this.#limit.until ? this.#limit.bytes : Infinity;
   }
 
   #learnLimit(error: unknown): void {
     const bytes = sizeLimitIn(error);
-    if (bytes) this.#limit = { bytes, until: Date.now() + LIMIT_MS };
+    if (bytes) this.#limit = { bytes, until: performance.now() + LIMIT_MS };
   }
 
   /** All but what the broker would close the channel for, and everything else with it. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { TransactionClosedError } from '@app/database';
+import { eventually } from '@app/testing';
 import type { LoggedEvent } from '../cloud-event.js';
 import { arrival, see, startInbox, stream, subjectOf, users, type Handle, type InboxFixture } from './inbox.fixture.js';
 import type { Item } from './item.js';
@@ -75,6 +76,27 @@ describe('Applier', () => {
     expect(await inbox.applied()).toBe(0); // they are in nobody's books
   });
 
+  it('applies a parked event of a foreign producer once, although two processes have it', async () => {
+    const { specversion, type, data } = arrival(randomUUID()).envelope;
+    const envelope = { kind: 'foreign', specversion, source: '/crm', id: randomUUID(), type, data } as const;
+    inbox.handle = () => Promise.reject(new Error('not now'));
+    await inbox.applier.apply([{ envelope }], LIMIT_MS);
+    const [row] = await inbox.rows<{ id: string }>('select id from messaging.parked_events');
+    const again = (): Item => ({ envelope: { ...envelope }, parked: { id: row!.id, attempts: 1, state: 'retry' } });
+    let letGo = (): void => {};
+    const latch = new Promise<void>((resolve) => (letGo = resolve));
+    let settled = 0; // in the reaction, or through without it
+    inbox.handle = (event, tx) => (settled++, Promise.all([see(event, tx), latch]));
+    const both = [inbox.applier, inbox.applierOf()].map((applier) => applier.apply([again()], LIMIT_MS));
+    for (const one of both) void one.then(() => settled++);
+    await eventually(() => expect(settled).toBe(2));
+    letGo();
+    await Promise.all(both);
+    await inbox.applier.apply([again()], LIMIT_MS); // or its commit
+    expect(await inbox.seen()).toHaveLength(1);
+    expect(await inbox.parked()).toEqual([]);
+  });
+
   it('parks what comes too early, whatever its order, and applies nothing of it', async () => {
     const userId = randomUUID();
     const [one, two, three] = stream(userId, 3);
@@ -116,6 +138,7 @@ describe('Applier', () => {
     };
   };
   const failures: [string, Handle, RegExp][] = [
+    ['has a parameter too many', (_, tx) => tx.query('select $1::int', [1, 2]), /bind message supplies 2 parameters/],
     ['throws', () => Promise.reject(new Error('out of paper')), /out of paper/],
     [
       'throws what is no error',
@@ -299,6 +322,15 @@ describe('Applier', () => {
     const elsewhere = arrival(randomUUID(), 1, { epoch: randomUUID() });
     await inbox.applier.apply([elsewhere], LIMIT_MS);
     expect(await inbox.seen()).toHaveLength(2);
+  });
+
+  it('does not park what it has applied, however many come again while their log is held', async () => {
+    const [had, fresh] = [users(60), users(2)];
+    await inbox.applier.apply(had, LIMIT_MS);
+    const { source, epoch } = had[0]!.envelope as LoggedEvent;
+    await inbox.holds.hold(source, epoch, 'fork');
+    await inbox.applier.apply([...had, ...fresh], LIMIT_MS);
+    expect((await inbox.parked()).map(({ subject }) => subject).sort()).toEqual(fresh.map(subjectOf).sort());
   });
 
   it('drops what still comes of a log that was closed, and what others park of it meanwhile', async () => {

@@ -11,7 +11,7 @@ import { countBatch } from '../operations/metrics.js';
 import type { InboxName } from './awaited-event-bus.js';
 import { NotHandedOnError } from './event-batch.js';
 import { blame, ReactionsFailedError } from './blame.js';
-import { firstSeen } from './foreign-events.js';
+import { withoutEffect } from './foreign-events.js';
 import { failpoint } from '../failpoints.js';
 import { ForkError, Gate, StaleGateError, type GateTrust } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
@@ -146,7 +146,7 @@ export class Applier {
         Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, trust),
         hasParked(tx, inbox),
       ]);
-      const [fresh, coming] = await Promise.all([firstSeen(tx, inbox, items), this.#coming(tx, items, parked)]);
+      const [fresh, coming] = await Promise.all([withoutEffect(tx, inbox, items), this.#coming(tx, items, parked)]);
       const plan = planBatch(items, gate, fresh, coming, failures, this.options);
       const runs = runsOf(plan.react, ({ item, route }) => this.#canJoin(route) && !suspects.has(item));
       await this.#react(tx, gate, runs, limitMs);

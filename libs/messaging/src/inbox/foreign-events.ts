@@ -9,7 +9,32 @@ insert into messaging.foreign_events (inbox, source, id)
 select $1, u.source, u.id from unnest($2::text[], $3::text[]) u (source, id) order by 2, 3
 on conflict do nothing returning source, id`;
 
-/** The foreign events among `items` that were never seen before; of several copies in the batch only the first. */
+const LOCK_PARKED = `
+select id from messaging.parked_events where id = any($1::bigint[]) for update skip locked`;
+
+/**
+ * The foreign events among `items` that have had no effect: those that were never seen before, of several copies in the batch only
+ * the first; and parked ones, unless another process applies them now, or has.
+ */
+export async function withoutEffect(
+  tx: OpenTransaction,
+  inbox: string,
+  items: readonly Item[],
+): Promise<Set<Envelope>> {
+  const [seen, parked] = await Promise.all([firstSeen(tx, inbox, items), stillParked(tx, items)]);
+  return new Set([...seen, ...parked]);
+}
+
+/** They have no gate: whoever has locked the row applies it, and deletes the row with the effect. */
+async function stillParked(tx: OpenTransaction, items: readonly Item[]): Promise<Envelope[]> {
+  const foreign = items.filter(({ envelope, parked }) => envelope.kind === 'foreign' && parked);
+  if (foreign.length === 0) return [];
+  const { rows } = await tx.query<{ id: string }>(LOCK_PARKED, [foreign.map(({ parked }) => parked!.id)]);
+  const locked = new Set(rows.map(({ id }) => id));
+  return foreign.flatMap(({ envelope, parked }) => (locked.has(parked!.id) ? [envelope] : []));
+}
+
+/** The foreign events among `items` that were never seen before; of several copies only the first. */
 export async function firstSeen(tx: OpenTransaction, inbox: string, items: readonly Item[]): Promise<Set<Envelope>> {
   const foreign = items.flatMap(({ envelope, parked }) => (envelope.kind === 'foreign' && !parked ? [envelope] : []));
   if (foreign.length === 0) return new Set();
@@ -19,12 +44,14 @@ export async function firstSeen(tx: OpenTransaction, inbox: string, items: reado
   return new Set(foreign.filter((event) => unseen.delete(keyOf(event))));
 }
 
-/** Forgets what is older than 90 days: a copy that comes later would be applied again. */
+const SLICE = 10_000;
+const FORGET = `
+delete from messaging.foreign_events where ctid = any(array(
+  select ctid from messaging.foreign_events where inbox = $1 and received_at < now() - interval '90 days' limit ${SLICE}))`;
+
+/** Forgets what is older than 90 days: a copy that comes later would be applied again. In slices, however much it is. */
 export async function forgetOld(pool: Pool, inbox: string): Promise<void> {
-  await pool.query(
-    `delete from messaging.foreign_events where inbox = $1 and received_at < now() - interval '90 days'`,
-    [inbox],
-  );
+  while ((await pool.query(FORGET, [inbox])).rowCount === SLICE);
 }
 
 const keyOf = ({ source, id }: Pick<ForeignEvent, 'source' | 'id'>) => JSON.stringify([source, id]);

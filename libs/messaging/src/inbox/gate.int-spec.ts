@@ -103,6 +103,13 @@ describe('Gate', () => {
     expect(await pass([at('a', 2)])).toEqual(['next']);
   });
 
+  it('is stale if one of many streams was there already, whatever else stands behind the one that was refused', async () => {
+    const one = at('a', 1);
+    await pass([one, at('b', 1)]);
+    await expect(pass([one, at('b', 2)], 'orders', 'firsts')).rejects.toThrow(StaleGateError);
+    expect(await pass([one, at('b', 2)])).toEqual(['duplicate', 'next']);
+  });
+
   it('does not take a stream that somebody else has for a new one: stale at first, then a look tells', async () => {
     const one = at('a', 1);
     await pass([one]);

@@ -43,6 +43,8 @@ class Stream {
   held = false;
   /** Not locked by somebody else. */
   mine = true;
+  /** Taken for new without a look. */
+  isGuessed = false;
 
   constructor({ source, epoch, aggregate, subject }: LoggedEvent) {
     this.source = source;
@@ -122,7 +124,8 @@ export class Gate {
       if (byKey.has(event.stream)) continue;
       const stream = new Stream(event);
       byKey.set(event.stream, stream);
-      if (trust !== 'firsts' || event.sequence > 1) known.push(stream);
+      stream.isGuessed = trust === 'firsts' && event.sequence === 1;
+      if (!stream.isGuessed) known.push(stream);
     }
     await Promise.all(groupsOf(known).map((group) => read(tx, inbox, group, trust)));
     return new Gate(inbox, byKey, known.length < byKey.size);
@@ -151,6 +154,16 @@ export class Gate {
     stream.lastEventId = event.id;
   }
 
+  /**
+   * The event is about to be parked.
+   *
+   * @throws {@link StaleGateError} if it is not known whether it was applied before, and nothing that is written would tell
+   */
+  park(event: LoggedEvent): void {
+    const { isGuessed, last, was } = this.#of(event);
+    if (isGuessed && last === was) throw new StaleGateError('a stream was taken for new');
+  }
+
   /** The event does not go through now, and so none of its stream behind it. */
   hold(event: LoggedEvent): void {
     this.#of(event).held = true;
@@ -166,11 +179,15 @@ export class Gate {
     const moved = [...this.#streams.values()].filter(({ last, was }) => last > was);
     const known = moved.filter(({ was }) => was > 0);
     const groups = groupsOf(moved.filter(({ was }) => was === 0));
-    const isRight = await Promise.all([
+    const written = await Promise.allSettled([
       ...groups.map((fresh) => this.#insert(tx, fresh)),
       known.length === 0 || this.#update(tx, known),
     ]);
-    if (isRight.includes(false)) throw new StaleGateError('the gate was moved by somebody else');
+    // Whatever stands behind a refused statement fails as well, and says less.
+    if (written.some((one) => one.status === 'fulfilled' && !one.value))
+      throw new StaleGateError('the gate was moved by somebody else');
+    const failed = written.find((one) => one.status === 'rejected');
+    if (failed) throw failed.reason;
   }
 
   async #insert(tx: OpenTransaction, streams: readonly Stream[]): Promise<boolean> {

@@ -84,7 +84,9 @@ export class Inbox {
   #trouble: string | undefined;
   #forgetAt = 0;
   readonly #onPaused = (scope: string) => {
-    if (scope === this.#scope) this.#link.rebuild('paused by an operator');
+    if (scope !== this.#scope) return;
+    this.#forget();
+    this.#link.rebuild('paused by an operator');
   };
 
   constructor(private readonly options: InboxOptions) {
@@ -256,8 +258,8 @@ export class Inbox {
 
   /** Once an hour. */
   async #forgetForeign(): Promise<void> {
-    if (Date.now() < this.#forgetAt) return;
-    this.#forgetAt = Date.now() + 3_600_000;
+    if (performance.now() < this.#forgetAt) return;
+    this.#forgetAt = performance.now() + 3_600_000;
     await forgetOld(this.options.booksPool, this.#names.inbox);
   }
 

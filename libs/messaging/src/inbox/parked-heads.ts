@@ -85,7 +85,7 @@ const WAKE_INCOMPATIBLE = `
 with woken as (
   update messaging.parked_events set due_at = now()
   where id in (select id from messaging.parked_events
-               where state = 'incompatible' and inbox = $1 and (parked_at, id) > ($2::timestamptz, $3)
+               where state = 'incompatible' and inbox = $1 and due_at = 'infinity' and (parked_at, id) > ($2::timestamptz, $3)
                order by parked_at, id limit $4)
   returning parked_at, id)
 select parked_at::text as "parkedAt", id from woken order by woken.parked_at desc, id desc limit 1`;
@@ -126,11 +126,11 @@ export class ParkedHeads {
    * @returns whether there were any
    */
   async wakeIncompatible(): Promise<boolean> {
-    if (Date.now() < this.#incompatibleAt) return false;
+    if (performance.now() < this.#incompatibleAt) return false;
     const { parkedAt, id } = this.#tried;
     const { rows } = await this.pool.query<typeof NONE>(WAKE_INCOMPATIBLE, [this.inbox, parkedAt, id, FOUND]);
     this.#tried = rows[0] ?? NONE;
-    if (rows.length === 0) this.#incompatibleAt = Date.now() + INCOMPATIBLE_EVERY_MS;
+    if (rows.length === 0) this.#incompatibleAt = performance.now() + INCOMPATIBLE_EVERY_MS;
     return rows.length > 0;
   }
 

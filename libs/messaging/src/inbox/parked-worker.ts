@@ -40,7 +40,8 @@ update messaging.parked_events
 set attempts = attempts + 1, claimed_at = clock_timestamp(), crashes = crashes + (claimed_at is not null)::integer,
     due_at = now() + make_interval(secs => $2 * power(2, crashes + (claimed_at is not null)::integer))
 where id = (select id from messaging.parked_events
-            where id = $1 and (due_at <= now() or due_at = 'infinity' and state = 'waiting') for update skip locked)
+            where id = $1 and (due_at <= now() or due_at = 'infinity' and state = 'waiting')
+              and not exists (select from messaging.pauses where scope = 'inbox:' || $3) for update skip locked)
 returning crashes, claimed_at::text as claim`;
 const RENEW = `
 update messaging.parked_events set due_at = now() + make_interval(secs => $3 * power(2, crashes))
@@ -123,8 +124,8 @@ export class ParkedWorker {
     await this.#giveBack();
     if (!this.#isAdmitted) await this.admit();
     this.#isAdmitted = true;
-    if (Date.now() > this.#refreshAt) {
-      this.#refreshAt = Date.now() + REFRESH_MS;
+    if (performance.now() > this.#refreshAt) {
+      this.#refreshAt = performance.now() + REFRESH_MS;
       await this.holds.refresh();
     }
   }
@@ -158,8 +159,12 @@ export class ParkedWorker {
   }
 
   async #work(head: HeadRow): Promise<void> {
-    const claimed = await this.pool.query<{ crashes: number; claim: string }>(CLAIM, [head.id, CLAIM_SECONDS]);
-    if (claimed.rowCount === 0) return; // another process has it, or this one
+    const claimed = await this.pool.query<{ crashes: number; claim: string }>(CLAIM, [
+      head.id,
+      CLAIM_SECONDS,
+      this.inbox,
+    ]);
+    if (claimed.rowCount === 0) return; // another process has it, or this one; or the inbox was paused meanwhile
     const { crashes, claim } = claimed.rows[0]!;
     this.#claims.set(head.id, claim);
     try {

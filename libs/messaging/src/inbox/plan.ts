@@ -29,9 +29,10 @@ type NotNow = Extract<Route, { kind: 'incompatible' | 'paused' }>;
 const logger = new Logger('Inbox');
 
 /**
- * @param fresh foreign events that were never seen before
+ * @param fresh foreign events that have had no effect
  * @param coming streams of which replay brings what is dropped now; those of which something is parked are taken out
  * @param failures events that are known to fail
+ * @throws StaleGateError if an event would be parked that may have been applied
  */
 export function planBatch(
   items: readonly Item[],
@@ -42,7 +43,9 @@ export function planBatch(
   planner: Planner,
 ): Plan {
   const park = (item: Item, failure: Failure) => {
-    coming.delete(gated(item)?.stream ?? '');
+    const event = gated(item);
+    if (event) gate.park(event);
+    coming.delete(event?.stream ?? '');
     plan.park.push({ item, failure });
   };
   const plan: Plan = { react: [], park: [], done: [], duplicates: [], advanced: [], dropped: [] };
@@ -89,8 +92,8 @@ function isComing(item: Item, coming: ReadonlySet<string>): boolean {
 /** Neither parked before, nor brought by replay. */
 export const isLive = ({ parked, replayed }: Item): boolean => !parked && !replayed;
 
-const verdictOn = (item: Item, fresh: ReadonlySet<Envelope>): Verdict =>
-  item.parked || fresh.has(item.envelope) ? 'next' : 'duplicate';
+const verdictOn = ({ envelope }: Item, fresh: ReadonlySet<Envelope>): Verdict =>
+  fresh.has(envelope) ? 'next' : 'duplicate';
 
 /** Where it goes, or why it cannot go there now. */
 function fateOf({ envelope }: Item, router: Router): Failure | Exclude<Route, NotNow> {

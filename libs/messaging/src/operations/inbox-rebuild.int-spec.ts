@@ -26,11 +26,20 @@ describe('inbox rebuild', () => {
     const rebuild = (options = alice) => rebuildInbox(it_.database, 'orders', 'orders.report', options);
     await expect(rebuild()).rejects.toThrow('Pause it first');
     await pauseScope(it_.database, 'inbox:orders.report', alice);
+    await expect(rebuild()).rejects.toThrow('may still be under way');
+    await it_.rows(`update messaging.pauses set since = since - interval '5 s'`);
+    await it_.rows(`update messaging.parked_events set claimed_at = now(), due_at = now() + interval '6 s'`);
+    await expect(rebuild()).rejects.toThrow('may still be under way');
+    await it_.rows(`update messaging.parked_events set claimed_at = null`);
+    const foreign = await it_.unreadable('{"by": "hand"}');
+    await it_.rows(`update messaging.parked_events set inbox = 'orders.report' where id = $1`, foreign);
     expect(await rebuild({ ...alice, dryRun: true })).toMatchObject({ streams: 1, parked: 1 });
     expect(await rebuild()).toMatchObject({ streams: 1, parked: 1 });
     expect(await it_.rows('select distinct inbox from messaging.inbox_streams')).toEqual([{ inbox: 'orders' }]);
-    expect(await it_.rows('select distinct inbox from messaging.parked_events')).toEqual([{ inbox: 'orders' }]);
-    expect(await it_.audit()).toMatchObject([{ action: 'pause' }, { action: 'inbox.rebuild', affected: 3 }]);
+    const left = await it_.rows('select id, inbox from messaging.parked_events order by inbox');
+    expect(left).toMatchObject([{ inbox: 'orders' }, { id: foreign, inbox: 'orders.report' }]);
+    expect(await inboxes(it_.database)).toEqual(['orders', 'orders.report']);
+    expect(await it_.audit()).toMatchObject([{ action: 'pause' }, { action: 'inbox.rebuild', affected: 2 }]);
   });
 
   it('refuses the main inbox, whose reactions do more than keep a projection, and unknown ones', async () => {

@@ -2,7 +2,8 @@
 import type { Database } from '@app/database';
 import { OperationError, perform, select, type ActionOptions, type Effect } from './operation.js';
 
-// Everything an inbox knows, but not which foreign events it had: those come only once.
+// What an inbox knows of the logs. Not which foreign events it had, nor those that are parked: they come only once. Nor its reactions:
+// without them it would take its own for new ones, at the next start.
 const TABLES = [
   'inbox_streams',
   'inbox_pages',
@@ -11,11 +12,16 @@ const TABLES = [
   'inbox_sources',
   'inbox_holds',
   'inbox_attempts',
-  'reactions',
-  'parked_events',
 ] as const;
 
-const LOCKED = `select scope from messaging.pauses where scope = $1 for share`;
+const LOCKED = `
+select extract(epoch from now() - since)::float8 as seconds, exists (
+  select from messaging.parked_events where inbox = $2 and claimed_at is not null and due_at > now()) as busy
+from messaging.pauses where scope = $1 for share`;
+/** All processes have noticed a pause by then, and have finished what they had begun. */
+const IN_EFFECT_AFTER_S = 5;
+
+const DROP_LOGGED = 'delete from messaging.parked_events where inbox = $1 and sequence is not null';
 
 export interface Rebuild extends Effect {
   /** Streams whose events will all be applied again. */
@@ -38,7 +44,7 @@ export async function inboxes(database: Database): Promise<string[]> {
  * touched – the operator empties the projection's own tables while the inbox is paused.
  *
  * @param service whose main inbox, of the same name, is refused: its reactions do more than keep a projection
- * @throws {@link OperationError} unless the inbox exists and is paused
+ * @throws {@link OperationError} unless the inbox exists, is paused and has come to rest
  */
 export async function rebuildInbox(
   database: Database,
@@ -58,11 +64,18 @@ export async function rebuildInbox(
     );
   }
   return perform(database, 'inbox.rebuild', { inbox }, options, async (tx) => {
-    const { rowCount: isPaused } = await tx.query(LOCKED, [`inbox:${inbox}`]);
-    if (!isPaused) {
+    const { rows } = await tx.query<{ seconds: number; busy: boolean }>(LOCKED, [`inbox:${inbox}`, inbox]);
+    const [pause] = rows;
+    if (!pause) {
       throw new OperationError(
         'conflict',
         `Pause it first, empty the projection's tables, then rebuild and resume: pause inbox:${inbox} --reason "rebuild"`,
+      );
+    }
+    if (pause.busy || pause.seconds < IN_EFFECT_AFTER_S) {
+      throw new OperationError(
+        'conflict',
+        `Something of "${inbox}" may still be under way: wait for some seconds, empty the projection's tables, and try again.`,
       );
     }
     const deleted: Partial<Record<(typeof TABLES)[number], number>> = {};
@@ -70,7 +83,9 @@ export async function rebuildInbox(
       const { rowCount } = await tx.query(`delete from messaging.${table} where inbox = $1`, [inbox]);
       deleted[table] = rowCount ?? 0;
     }
-    const { inbox_streams: streams = 0, parked_events: parked = 0 } = deleted;
-    return { affected: Object.values(deleted).reduce((sum, rows) => sum + rows, 0), streams, parked };
+    const { rowCount } = await tx.query(DROP_LOGGED, [inbox]);
+    const parked = rowCount ?? 0;
+    const { inbox_streams: streams = 0 } = deleted;
+    return { affected: Object.values(deleted).reduce((sum, rows) => sum + rows, parked), streams, parked };
   });
 }

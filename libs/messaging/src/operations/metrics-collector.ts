@@ -4,9 +4,8 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { Gauge } from 'prom-client';
 import { InboxServer } from '../inbox/inbox-server.js';
 import { once } from './metrics.js';
-import { select } from './operation.js';
 import { COUNTED, outboxSize } from './outbox-status.js';
-import { parkedByState } from './overview.js';
+import { countUnpublishable, parkedByState } from './overview.js';
 import { OperationsDatabase, Pauses } from './pauses.js';
 import { timersStatus } from './timers-status.js';
 
@@ -126,15 +125,12 @@ export class MetricsCollector implements OnModuleDestroy {
   async #read(): Promise<Look> {
     const [outbox, unpublishable, timers, parked] = await Promise.all([
       outboxSize(this.database),
-      select<{ n: number }>(
-        this.database,
-        'select count(*)::int as n from (select from messaging.unpublishable limit 10000) u',
-      ),
+      countUnpublishable(this.database),
       timersStatus(this.database),
       parkedByState(this.database),
     ]);
     const age = secondsSince(outbox.oldestAt);
-    return { outbox: { pending: outbox.pending, age }, unpublishable: unpublishable[0]!.n, timers, parked };
+    return { outbox: { pending: outbox.pending, age }, unpublishable, timers, parked };
   }
 }
 

@@ -42,7 +42,7 @@ const connectionState = once(
   () =>
     new Gauge({
       name: 'broker_connection_state',
-      help: 'Connections to RabbitMQ: 0 down, 1 connected, 2 connected but blocked by an alarm of the broker.',
+      help: 'Connections to RabbitMQ: 0 down, or its user waits (see /health/ready), 1 at work, 2 blocked by an alarm of the broker.',
       labelNames: ['purpose'],
     }),
 );

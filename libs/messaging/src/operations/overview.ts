@@ -4,24 +4,41 @@ import { logStatus } from './log.js';
 import { select } from './operation.js';
 import { COUNTED, outboxSize } from './outbox-status.js';
 import { listPauses } from './pauses.js';
+import { timersStatus } from './timers-status.js';
 
-/** Everything at a glance. Parked events are counted up to 10 000 of each state. */
+/** Everything at a glance. Whatever is counted is counted up to 10 000, parked events so many of each state. */
 export async function overview(database: Database) {
-  const [outbox, parked, holds, pauses, log] = await Promise.all([
+  const [outbox, parked, holds, pauses, log, timers, unpublishable, pagesMissing] = await Promise.all([
     outboxSize(database),
     parkedByState(database),
     listHolds(database),
     listPauses(database),
     logStatus(database),
+    timersStatus(database),
+    countUnpublishable(database),
+    count(database, 'messaging.inbox_gaps'),
   ]);
   const held = holds.filter(({ closedAt }) => closedAt === null);
   return {
-    outbox,
+    /** `unpublishable`: events that the broker refuses, each holds its stream. */
+    outbox: { ...outbox, unpublishable },
     parked: Object.fromEntries(parked.map(({ state, events }) => [state, events])),
+    /** Pages of logs, of which something has not arrived. */
+    pagesMissing,
     holds: held,
     pauses,
+    timers,
     log,
   };
+}
+
+/** How many events the broker refuses, 10 000 at most. */
+export const countUnpublishable = (database: Database): Promise<number> => count(database, 'messaging.unpublishable');
+
+async function count(database: Database, table: string): Promise<number> {
+  const sql = `select count(*)::int as n from (select from ${table} limit ${COUNTED}) t`;
+  const [row] = await select<{ n: number }>(database, sql, []);
+  return row!.n;
 }
 
 const STATES = ['waiting', 'retry', 'slow', 'incompatible', 'dead'];

@@ -235,11 +235,19 @@ describe('at a glance', () => {
     await it_.parked({ state: 'dead' });
     await it_.parked({ state: 'waiting' });
     expect(await overview(it_.database)).toMatchObject({
-      outbox: { pending: 0 },
+      outbox: { pending: 0, unpublishable: 0 },
       parked: { waiting: 1, retry: 0, slow: 0, incompatible: 0, dead: 2 },
+      pagesMissing: 0,
       holds: [],
       pauses: [],
+      timers: { failed: 0 },
     });
+  });
+
+  it('shows what the broker refuses and what has not arrived', async () => {
+    await it_.rows(`insert into messaging.unpublishable (position, error) values (1, 'too large')`);
+    await gap(5, 3, 1);
+    expect(await overview(it_.database)).toMatchObject({ outbox: { unpublishable: 1 }, pagesMissing: 1 });
   });
 
   it('shows timers', async () => {

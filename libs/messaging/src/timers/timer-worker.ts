@@ -111,7 +111,9 @@ export class TimerWorker {
       `select extract(epoch from due_at - now())::float8 * 1000 as in_ms from messaging.timers
        where error is null order by due_at limit 1`,
     );
-    const untilNext = ms === BUSY_MS ? ms : Math.min(ms, rows[0]?.in_ms ?? ms);
+    const inMs = rows[0]?.in_ms ?? ms;
+    // One that is due and was not claimed is being cancelled or replaced.
+    const untilNext = ms === BUSY_MS || inMs < 0 ? BUSY_MS : Math.min(ms, inMs);
     this.#nextAt = Math.min(this.#nextAt, performance.now() + untilNext);
     this.#resting = new AbortController();
     if (!this.#stopping.signal.aborted) await pause(this.#nextAt - performance.now(), this.#resting.signal);

@@ -236,6 +236,20 @@ describe('npm run events', () => {
     expect(await events('resume relay')).toMatchObject({ code: 1, err: '"relay" is not paused.\n' });
   });
 
+  it('shows at a glance what waits for somebody, and nothing else', async () => {
+    expect((await events('status')).out).not.toMatch(/Refused|Missing|Timers/);
+    await refusedEvent();
+    await setTimer(randomUUID(), 'no such event');
+    await it_.rows(
+      `insert into messaging.inbox_gaps (inbox, source, epoch, aggregate, page, recorded, first_position, last_position, pulls, due_at)
+       values ('orders', '/users', gen_random_uuid(), 'users.user', 5, 3, 1, 3, 0, now())`,
+    );
+    const { out } = await events('status');
+    expect(out).toMatch(/^Refused +1 event by the broker: events outbox status$/m);
+    expect(out).toMatch(/^Missing +something of 1 page: events books$/m);
+    expect(out).toMatch(/^Timers +1 failed, 0 overdue: events timers list$/m);
+  });
+
   it('reads from all services, acts on one', async () => {
     const both = { services: ['orders', 'users'] };
     const { out } = await events('status', both);

@@ -7,16 +7,21 @@ import { age, fields, plural, table } from './table.js';
 
 const status: Command = {
   name: 'status',
-  summary: 'everything at a glance: what waits, what is parked, what is paused',
+  summary: 'everything at a glance: what waits, is parked, refused, missing, held or paused',
   scope: 'each',
   async run({ database }) {
     const it = await overview(database);
+    const { unpublishable, oldestAt } = it.outbox;
+    const { failed, overdue } = it.timers;
     const parked = Object.entries(it.parked).filter(([, count]) => count > 0);
     const text = fields({
-      Outbox: `${pendingEvents(it.outbox)}${it.outbox.oldestAt ? `, the oldest ${age(it.outbox.oldestAt)} ago` : ''}`,
+      Outbox: `${pendingEvents(it.outbox)}${oldestAt ? `, the oldest ${age(oldestAt)} ago` : ''}`,
+      Refused: unpublishable > 0 ? `${plural(unpublishable, 'event')} by the broker: events outbox status` : '',
       Parked: parked.length > 0 ? parked.map(([state, n]) => `${n} ${state}`).join(', ') : 'nothing',
+      Missing: it.pagesMissing > 0 ? `something of ${plural(it.pagesMissing, 'page')}: events books` : '',
       Held: it.holds.map(({ source, reason }) => `${source}: ${reason}`).join('; '),
       Paused: it.pauses.map(({ scope, reason }) => `${scope} (${reason})`).join(', '),
+      Timers: failed + overdue > 0 ? `${failed} failed, ${overdue} overdue: events timers list` : '',
       Log: `position ${it.log.position}, epoch ${it.log.epoch}`,
     });
     return { json: it, text };
