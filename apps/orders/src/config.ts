@@ -21,6 +21,9 @@ export const ordersVariables = {
     example: 'http://localhost:3002',
     schema: z
       .url({ protocol: /^https?$/, error: 'must be a URL http://host:port' })
+      .refine((url) => !URL.canParse(url) || new URL(url).username === '', {
+        error: 'must not hold a user or a password',
+      })
       .transform((url) => url.replace(/\/+$/, '')),
   }),
   paymentWebhookSecret: variable({

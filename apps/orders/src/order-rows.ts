@@ -1,5 +1,5 @@
 import type { Transaction } from '@app/database';
-import type { Selectable } from 'kysely';
+import { sql, type Selectable } from 'kysely';
 import type { OrderStatus } from './order.js';
 import type { OrdersTables } from './tables.js';
 
@@ -35,7 +35,7 @@ export async function linesOf(tx: Tx, orderIds: readonly string[]) {
   const rows = await tx
     .selectFrom('order_lines')
     .select(['sku', 'quantity', 'unit_price_minor as unitPriceMinor'])
-    .where('order_id', 'in', orderIds)
+    .where('order_id', '=', sql<string>`any(${orderIds}::uuid[])`) // a statement has 65 535 parameters at most
     .orderBy('order_id')
     .orderBy('line')
     .execute();
@@ -49,8 +49,7 @@ export async function addHistory(
   status: OrderStatus | 'placed',
   reason: string | null = null,
 ): Promise<void> {
-  await tx
-    .insertInto('order_history')
-    .values(orderIds.map((order_id) => ({ order_id, status, reason })))
-    .execute();
+  await sql`
+    insert into order_history (order_id, status, reason)
+    select id, ${status}, ${reason} from unnest(${orderIds}::uuid[]) with ordinality o (id, n) order by n`.execute(tx);
 }

@@ -4,7 +4,11 @@ import type { PaymentRequest } from '../payment-requests.js';
 
 const TIMEOUT_MS = 5_000;
 
-const acceptance = z.object({ reference: z.string().min(1).max(200) });
+const acceptance = z.object({ reference: z.string().min(1).max(200).refine(isStorable) });
+// Postgres stores no NUL.
+function isStorable(text: string): boolean {
+  return !text.includes('\0');
+}
 
 /**
  * Asks for a payment or for a refund; what becomes of it is reported by webhook.

@@ -104,5 +104,8 @@ export function pauseAfter(attempts: number): number {
 /** `fetch` says "fetch failed" and hides the reason in the cause. */
 function messageOf(error: unknown): string {
   const { message, cause } = error as Error;
-  return cause instanceof Error && cause.message ? `${message}: ${cause.message}` : message;
+  return (cause instanceof Error && cause.message ? `${message}: ${cause.message}` : message).replaceAll(
+    '\0',
+    '\ufffd',
+  );
 }
