@@ -22,7 +22,7 @@ async function exportsOf(folder: string): Promise<Record<string, unknown>> {
 describe('every service is wired from its queue to its reactions:', () => {
   it.each(services)('%s', async (app, folder) => {
     const exports = await exportsOf(folder);
-    const name = `${app[0]!.toUpperCase()}${app.slice(1)}Module`;
+    const name = `${app.replaceAll(/(?:^|-)\w/g, (start) => start.at(-1)!.toUpperCase())}Module`;
     expect(exports).toHaveProperty(name);
     expect(wiringProblems(exports[name] as Type, Object.values(exports))).toEqual([]);
   });

@@ -1,27 +1,13 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../infrastructure/failure.mjs';
 import { dataDir } from '../infrastructure/outside.mjs';
 import { startPostgres } from '../infrastructure/postgres.mjs';
 import { startRabbitMq } from '../infrastructure/rabbitmq.mjs';
+import { given } from './given.mjs';
 import { databases } from './services.mjs';
 import { step } from './steps.mjs';
 
 /** @typedef {ReturnType<typeof import('./options.mjs').readOptions>} Options */
-
-/**
- * @param {string} name
- * @returns {string | undefined} the variable, or what the file holds that <NAME>_FILE names
- */
-function given(name) {
-  const file = process.env[`${name}_FILE`];
-  if (process.env[name] || !file) return process.env[name] || undefined;
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch {
-    throw new Failure(`${name}_FILE names a file that cannot be read: ${file}`);
-  }
-}
 
 /** Without servers of our own, somebody must say where they are. */
 export function requireAddresses() {

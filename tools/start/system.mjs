@@ -2,9 +2,10 @@ import { Rank } from '../infrastructure/processes.mjs';
 import { banner } from './banner.mjs';
 import { build, isBuilt } from './build.mjs';
 import { tellWhereEverythingIs } from './addresses.mjs';
+import { byValue } from './given.mjs';
 import { findDatabases, findRabbitMq } from './servers.mjs';
 import { serviceProcess } from './service-process.mjs';
-import { acquaintances, services } from './services.mjs';
+import { acquaintances, databases, services } from './services.mjs';
 import { onStop } from './shutdown.mjs';
 import { print, step } from './steps.mjs';
 import { supervise } from './supervise.mjs';
@@ -21,17 +22,19 @@ export async function startSystem(options) {
   const running = services.map((service, index) => serviceProcess(service, index, env, options.watch));
   onStop(Rank.service, () => Promise.all(running.map(({ stop }) => stop())));
   const programs = Promise.all(services.map((service) => makeProgram(service, options.watch)));
-  const databases = findDatabases(options).then(({ urls, server }) => (server && keep('Postgres', server), urls));
+  const findingDatabases = findDatabases(options).then(
+    ({ urls, server }) => (server && keep('Postgres', server), urls),
+  );
   let isWaiting = true;
   const warmUp = async () => {
-    await Promise.all([programs, databases]);
+    await Promise.all([programs, findingDatabases]);
     // One after the other: RabbitMQ, which takes longest, needs the other processor.
     for (const service of running) if (isWaiting) await service.warmUp();
   };
   warmUp().catch(() => {}); // whatever it is, the start itself meets it
   const [broker, addresses, watchers] = await Promise.all([
     findRabbitMq(options).then((found) => keep('RabbitMQ', found)),
-    databases,
+    findingDatabases,
     programs,
   ]);
   isWaiting = false;
@@ -91,6 +94,7 @@ function environment({ ports }) {
     ...(process.stdout.isTTY && !process.env.NO_COLOR && { FORCE_COLOR: '1' }),
     ...acquaintances(ports),
     ...process.env,
+    ...byValue(['RABBITMQ_URL', 'PAYMENT_WEBHOOK_SECRET', ...databases.map(({ variable }) => variable)]),
     ...Object.fromEntries(services.map(({ name, prefix }) => [`${prefix}_PORT`, String(ports[name])])),
   };
 }

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { requireFree } from '../../../tools/infrastructure/ports.mjs';
 import { endRemembered } from '../../../tools/infrastructure/processes.mjs';
 import { commandLineOf, isAlive } from '../../../tools/infrastructure/signals.mjs';
+import { byValue } from '../../../tools/start/given.mjs';
 import { services } from '../../../tools/start/services.mjs';
 import { projectDir } from './environment.js';
 import { eventually } from './eventually.js';
@@ -49,6 +50,31 @@ describe('npm start', () => {
     const { status, stderr } = npmStart([], { WITH: 'shipping, nonsense' });
     expect(stderr).toBe('✗ WITH names "nonsense", and there is no such example.\n  There is: shipping\n');
     expect(status).toBe(1);
+  });
+});
+
+describe('a secret in a file', () => {
+  const name = 'FRONT_DOOR_SECRET';
+  afterEach(() => {
+    delete process.env[name];
+    delete process.env[`${name}_FILE`];
+  });
+
+  it('reaches the services by value, and not a second time', () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'secret-'));
+    const file = path.join(dir, 'secret');
+    writeFileSync(file, 'mellon\n');
+    expect(byValue([name])).toEqual({});
+    process.env[`${name}_FILE`] = file;
+    expect(byValue([name])).toEqual({ [name]: 'mellon', [`${name}_FILE`]: '' });
+    process.env[name] = 'set twice'; // the service says so
+    expect(byValue([name])).toEqual({});
+    rmSync(dir, { recursive: true });
+  });
+
+  it('that cannot be read stops the start', () => {
+    process.env[`${name}_FILE`] = '/nowhere/secret';
+    expect(() => byValue([name])).toThrow(`${name}_FILE names a file that cannot be read: /nowhere/secret`);
   });
 });
 
