@@ -76,6 +76,12 @@ export const sabotages = [
     shows: /^unexpected: |^duplicated: /,
   },
   {
+    guard: 'outbox-outside-transaction',
+    what: 'The same: what a reaction records stays when the reaction is rolled back and runs again.',
+    scenario: 'reactions-record-and-fail',
+    shows: /^unexpected: consumer: \d+ receipt/,
+  },
+  {
     guard: 'mark-before-confirm',
     what: 'Events leave the outbox when they are sent, not when the broker has confirmed them.',
     scenario: 'connections-reset',

@@ -19,7 +19,9 @@ export async function checkSums(trial, log, receipts) {
 /** Written by commands and by reactions. @param {Trial} trial @param {Logged[]} log @param {Logged[]} receipts */
 async function checkAccounts(trial, log, receipts) {
   const problems = [];
-  for (const { id, balance, version, receipts: noted } of await trial.rows('producer', 'select * from accounts')) {
+  const rows = new Map((await trial.rows('producer', 'select * from accounts')).map((row) => [row.id, row]));
+  for (const id of new Set([...rows.keys(), ...log.map(({ subject }) => subject)])) {
+    const { balance = 0, version = 0, receipts: noted = 0 } = rows.get(id) ?? {};
     const mine = log.filter(({ subject }) => subject === id);
     const sum = (/** @type {string} */ type) =>
       mine.reduce((total, event) => total + (event.type === type ? event.data.amount : 0), 0);
@@ -55,7 +57,9 @@ async function checkTotals(trial, name, log) {
     should.set(bucket, { amount: total.amount + data.amount, events: total.events + 1 });
   }
   const problems = [];
-  for (const { bucket, amount, events } of await trial.rows(name, 'select * from totals')) {
+  const rows = new Map((await trial.rows(name, 'select * from totals')).map((row) => [row.bucket, row]));
+  for (const bucket of new Set([...rows.keys(), ...should.keys()])) {
+    const { amount = 0, events = 0 } = rows.get(bucket) ?? {};
     const is = { amount: Number(amount), events: Number(events) };
     if (JSON.stringify(is) !== JSON.stringify(should.get(bucket))) {
       problems.push(

@@ -28,6 +28,7 @@ export async function check(trial) {
     effects += rows.length;
     const log = logs[ownerFor(name)] ?? [];
     checkEffects(trial, name, log, rows, findings);
+    if (name === 'consumer') checkReceipts(trial, log, rows, logs.consumer ?? [], findings);
     findings.problems.push(...(await checkBooks(trial, name)));
   }
   findings.problems.push(...(await checkSums(trial, logs.producer ?? [], logs.consumer ?? [])));
@@ -128,14 +129,21 @@ function checkEffects(trial, name, log, effects, findings) {
   const expected = trial.expected(name);
   /** @type {Map<string, number>} */
   const found = new Map();
-  /** @type {Map<string, number>} */
+  /** @type {Map<string, { sequence: number, id: string }>} */
   const last = new Map();
-  for (const { reaction, event_id: id, epoch, aggregate, subject, sequence } of effects) {
+  const recorded = new Map(log.map((event) => [event.id, event]));
+  for (const effect of effects) {
+    const { reaction, event_id: id, epoch, aggregate, subject, sequence } = effect;
     found.set(`${id} ${reaction}`, (found.get(`${id} ${reaction}`) ?? 0) + 1);
     const stream = `${reaction} ${epoch} ${aggregate}/${subject}`;
-    const before = last.get(stream) ?? 0;
-    if (sequence < before) findings.add('outOfOrder', `${name}: ${stream} ${sequence} was applied after ${before}`);
-    last.set(stream, Math.max(before, sequence));
+    const before = last.get(stream) ?? { sequence: 0, id: '' };
+    // The same event once more is a duplicate, and counted as such below.
+    if (sequence < before.sequence || (sequence === before.sequence && id !== before.id))
+      findings.add('outOfOrder', `${name}: ${stream} ${sequence} was applied after ${before.sequence}`);
+    if (sequence >= before.sequence) last.set(stream, { sequence, id });
+    const said = recorded.get(id);
+    if (said && placeOf(said) !== placeOf(effect))
+      findings.add('unexpected', `${name}: ${id} was applied as ${placeOf(effect)}, but recorded as ${placeOf(said)}`);
   }
   for (const { id, type, aggregate, subject, sequence } of log) {
     for (const reaction of expected[type] ?? []) {
@@ -147,7 +155,36 @@ function checkEffects(trial, name, log, effects, findings) {
       if (times > 0 && trial.except.skipped.has(id)) findings.add('unexpected', `${about}, which was skipped`);
     }
   }
-  for (const [key] of found)
+  for (const [key, times] of found) {
     if (!trial.except.isAllowed(name, key))
       findings.add('unexpected', `${name}: an effect of ${key}, which nobody recorded`);
+    else if (times > 1) findings.add('duplicated', `${name}: ${key} ran ${times} ×, of an event that was forgotten`);
+  }
 }
+
+/** @param {Pick<Logged, 'epoch' | 'aggregate' | 'subject' | 'sequence'>} event */
+const placeOf = ({ epoch, aggregate, subject, sequence }) => `${epoch} ${aggregate}/${subject} ${sequence}`;
+
+/**
+ * A reaction records an event of its own: wherever it had its effect there is one, and where it was rolled back there is none.
+ * @param {Trial} trial @param {Logged[]} log of the producer @param {Effect[]} effects in the consumer @param {Logged[]} receipts its log
+ * @param {Findings} findings
+ */
+function checkReceipts(trial, log, effects, receipts, findings) {
+  const causes = new Map([...trial.except.forgottenEvents, ...log].map(({ id, data }) => [id, causeOf(data)]));
+  /** @type {Map<string, number>} */
+  const owed = new Map();
+  for (const { reaction, event_id: id } of effects) {
+    const cause = causes.get(id);
+    if (reaction === 'IssueReceipt' && cause) owed.set(cause, (owed.get(cause) ?? 0) + 1);
+  }
+  for (const { data } of receipts) owed.set(causeOf(data), (owed.get(causeOf(data)) ?? 0) - 1);
+  for (const [cause, missing] of owed) {
+    if (missing > 0)
+      findings.add('lost', `consumer: the receipt of ${cause} was not recorded, although its cause was applied`);
+    if (missing < 0) findings.add('unexpected', `consumer: ${-missing} receipt(s) of ${cause} too many were recorded`);
+  }
+}
+
+/** @param {{ commandId: string, index: number }} data */
+const causeOf = ({ commandId, index }) => `${commandId}, event ${index}`;

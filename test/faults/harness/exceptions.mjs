@@ -10,7 +10,7 @@ export class Exceptions {
   moreInboxes = {};
   /** Commands that were acknowledged by a database that was later taken back to an older state. @type {Set<string>} */
   forgotten = new Set();
-  /** What those commands had recorded. @type {{ id: string, type: string, data: { accountId: string, amount: number } }[]} */
+  /** What those commands had recorded. @type {{ id: string, type: string, data: { commandId: string, index: number, accountId: string, amount: number } }[]} */
   forgottenEvents = [];
   /** Reactions that need not have seen an event, as `service reaction` → ids. @type {Map<string, Set<string>>} */
   exempt = new Map();

@@ -104,18 +104,19 @@ async function overfullPools(trial) {
 
 /**
  * @param {Trial} trial
- * @returns {Promise<string[]>} queues that a process listens to twice, or not at all
+ * @returns {Promise<string[]>} queues that a process listens to twice, or not at all, and those in which something is left
  */
-async function wrongConsumers(trial) {
+async function wrongQueues(trial) {
   const problems = [];
-  const queues = new Map((await trial.broker.queuesNow(trial.vhost)).map(({ name, consumers }) => [name, consumers]));
+  const queues = new Map((await trial.broker.queuesNow(trial.vhost)).map((queue) => [queue.name, queue]));
   for (const name of trial.names) {
     const running = Object.values(trial.services).filter((one) => one.name === name && one.isRunning);
     const right = running.filter((service) => rolesOf(service).includes('inbox')).length;
     for (const inbox of inboxNames(trial, name)) {
       const queue = `${name}.inbox${inbox.slice(name.length)}`;
       for (const one of [queue, `${queue}.dead`]) {
-        const has = queues.get(one) ?? 0;
+        const { consumers: has = 0, messages = 0 } = queues.get(one) ?? {};
+        if (messages > 0 && right > 0) problems.push(`leak: ${messages} message(s) in ${one}`);
         if (has !== right) problems.push(`leak: ${has} consumers of ${one}, not one of each of ${right} process(es)`);
       }
     }
@@ -129,7 +130,7 @@ async function wrongConsumers(trial) {
  * @returns {Promise<string[]>} what there is too much of, or too little
  */
 export async function wrongWhileRunning(trial) {
-  const look = async () => [...(await overfullPools(trial)), ...(await wrongConsumers(trial))];
+  const look = async () => [...(await overfullPools(trial)), ...(await wrongQueues(trial))];
   let problems = await look();
   for (const deadline = Date.now() + PATIENCE_MS; problems.length > 0 && Date.now() < deadline;) {
     await sleep(250);

@@ -50,10 +50,11 @@ Written by \`npm run test:faults -- --report\` on ${new Date().toISOString().sli
 In every scenario real processes, a real RabbitMQ and a real Postgres work under load: commands over HTTP, several types of events, half of
 them on a few hot streams, reactions that fail at random, are slow, share rows or record events themselves. A checker outside of them compares
 what clients were told, what was recorded and what had an effect (in a table without unique keys), and a scenario also fails if its fault
-cannot be shown to have happened, if something is left waiting, if a connection is left open, or if recovery takes longer than the target.
+cannot be shown to have happened, if something is left waiting in a database or a queue, if a connection is left open, or if recovery takes longer than the target.
 The guards that make it so are switched off one by one in \`npm run test:sabotage\`, and each time the suite must fail.
 
-_Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere. Some of that is the
+_Recovered in_: from the end of the fault until everything that had been recorded by then was applied everywhere. Of a fault that ends by
+itself (a lost leader, a forgotten consumer) the clock runs from its beginning, of services that were away from their being back. Some of that is the
 load itself: retries after 1 s and 5 s, and reactions that take longer than the 2 s of a live one. \`nothing-happens\` shows how much.`;
 }
 
@@ -80,7 +81,7 @@ function table(results) {
 /** @param {readonly Result[]} results */
 function details(results) {
   return results
-    .map(({ scenario, evidence, commands, problems, ok }) => {
+    .map(({ scenario, evidence, commands, problems, ok, sentByThen = 1 }) => {
       const about = scenarios.find(({ name }) => name === scenario);
       const repeated = commands.repeated > 0 ? `, ${number(commands.repeated)} repetitions` : '';
       return [
@@ -88,7 +89,7 @@ function details(results) {
         about?.what,
         `- What a user notices: ${about?.notice}`,
         `- Faults injected, as seen: ${evidence.join('; ') || 'none'}.`,
-        `- Commands: ${number(commands.ok)} done, ${number(commands.failed)} refused${repeated}.`,
+        `- Commands: ${number(commands.ok)} done, ${number(commands.failed)} refused${repeated}; ${Math.round(sentByThen * 100)} % of them had been sent when the clock of recovery started.`,
         ...(ok ? [] : problems.slice(0, 10).map((problem) => `- **Failed**: ${problem.split('\n')[0]}`)),
       ].join('\n');
     })

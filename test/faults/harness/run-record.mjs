@@ -61,8 +61,12 @@ export class RunRecord {
       throw new Failure(`--resume: ${file} is no record of a run.`, 'Give the file that --results has written.');
     }
     const record = new RunRecord(stored, file);
-    for (const { scenario, ok, problems } of stored.results) {
-      if (!ok) record.stored.repeated.push({ scenario, problem: problems[0]?.split('\n')[0] ?? 'it failed' });
+    for (const { scenario, ok, problems, lost, duplicated, outOfOrder, unexpected } of stored.results) {
+      if (ok) continue;
+      const counts = Object.entries({ lost, duplicated, 'out of order': outOfOrder, unexpected });
+      const found = counts.filter(([, count]) => count > 0).map(([what, count]) => `${what} ${count}`);
+      const problem = [...found, problems[0]?.split('\n')[0] ?? 'it failed'].join(', ');
+      record.stored.repeated.push({ scenario, problem });
     }
     record.stored.results = stored.results.filter(({ ok }) => ok);
     return record;

@@ -39,6 +39,7 @@ export async function runScenario(scenario, { onPhase = () => {}, restSeconds = 
     trial.over = true;
     const { seconds, last } = /** @type {{ seconds: number, last: string }} */ (await trial.recovered);
     result.recoverySeconds = seconds;
+    result.sentByThen = trial.sentByThen;
     result.problems.push(...rest.map((reason) => `not at rest: ${reason}`));
     if (rest.length === 0 && seconds > scenario.target * trial.patience) {
       result.problems.push(`late: recovered after ${seconds} s, not within ${scenario.target} s; before that, ${last}`);
@@ -84,6 +85,7 @@ export const emptyResult = ({ name, target }) => ({
   evidence: [],
   commands: { ok: 0, failed: 0, repeated: 0 },
   recoverySeconds: undefined,
+  sentByThen: undefined,
   target,
   seconds: 0,
   phases: {},

@@ -39,6 +39,8 @@ export class Trial {
   over = false;
   /** Once the fault has ended: how many seconds it takes until everything recorded before has had its effects. @type {ReturnType<typeof recovery> | undefined} */
   recovered;
+  /** Which share of the commands had been sent when the fault ended. */
+  sentByThen = 1;
   /** @type {(() => Promise<void> | void)[]} */
   cleanUps = [];
   /** What is left to do when the databases are gone. @type {(() => Promise<void> | void)[]} */
@@ -162,6 +164,7 @@ export class Trial {
 
   /** The fault is over: from now on the clock of recovery runs. */
   healed() {
+    this.sentByThen = this.load.progress;
     this.recovered = recovery(this);
   }
 

@@ -120,6 +120,8 @@ export interface Result extends Verdict {
   evidence: string[];
   commands: { ok: number; failed: number; repeated: number };
   recoverySeconds: number | undefined;
+  /** Which share of the commands had been sent when the fault ended. */
+  sentByThen: number | undefined;
   target: number;
   seconds: number;
   /** How long each part of it took, in seconds. */

@@ -21,7 +21,7 @@ export const brokerScenarios = [
     target: 30,
     seconds: 15,
     short: true,
-    load: { seconds: 10 },
+    load: { seconds: 25 },
     async run(trial) {
       await trial.load.reached(0.2);
       for (let times = 0; times < 3; times++) {
@@ -42,7 +42,7 @@ export const brokerScenarios = [
     target: 30,
     seconds: 20,
     ownServers: true,
-    load: { seconds: 15 },
+    load: { seconds: 30 },
     async run(trial) {
       await trial.load.reached(0.3);
       await trial.servers.node.kill9();
@@ -90,7 +90,7 @@ export const brokerScenarios = [
     target: 30,
     seconds: 20,
     ownServers: true,
-    load: { seconds: 12 },
+    load: { seconds: 25 },
     services: {
       producer: { env: { ROLES: 'api,inbox,workers' } },
       relay: { service: 'producer', env: { ROLES: 'relay' } },
@@ -105,7 +105,7 @@ export const brokerScenarios = [
     target: 30,
     seconds: 20,
     ownServers: true,
-    load: { seconds: 12 },
+    load: { seconds: 25 },
     services: {
       producer: { env: { ROLES: 'api,inbox,workers' } },
       relay: { service: 'producer', env: { ROLES: 'relay' } },
@@ -119,7 +119,7 @@ export const brokerScenarios = [
     notice: 'Effects arrive a little later; commands are answered as always.',
     target: 30,
     seconds: 20,
-    load: { seconds: 15 },
+    load: { seconds: 45 },
     async run(trial) {
       await trial.load.reached(0.1);
       for (let times = 0; times < 20; times++) {
@@ -137,7 +137,7 @@ export const brokerScenarios = [
     notice: 'Effects wait, also those of other inboxes, until there is room again; nothing is lost.',
     target: 60,
     seconds: 15,
-    load: { seconds: 10 },
+    load: { seconds: 18 },
     services: { producer: {}, consumer: {}, latecomer: {} },
     async run(trial) {
       const policy = {

@@ -50,23 +50,42 @@ export const databaseScenarios = [
     notice: 'Nothing but short delays.',
     target: 30,
     seconds: 10,
-    load: { seconds: 10 },
+    load: { seconds: 40 },
     async run(trial) {
       await trial.load.reached(0.2);
-      const deadlocks = () =>
-        trial.count('consumer', 'select deadlocks from pg_stat_database where datname = current_database()');
-      const before = await deadlocks();
-      for (let times = 0; times < 15; times++) {
-        const lock = (/** @type {string} */ bucket) =>
-          `do $$ begin perform from totals where bucket = '${bucket}' for update; end $$`;
-        const end = await trial.databases.hold('consumer', `set lock_timeout = '3s'; ${lock('credit-4')}`, [
-          ...['credit-3', 'debit-4', 'credit-2', 'debit-3', 'credit-1', 'debit-2', 'credit-0'].map(lock),
-        ]);
-        await end();
-      }
+      const deadlocks = (/** @type {string} */ name) =>
+        trial.count(name, 'select deadlocks from pg_stat_database where datname = current_database()');
+      const lock = (/** @type {string} */ table, /** @type {string} */ key, /** @type {string} */ row) =>
+        `do $$ begin perform from ${table} where ${key} = '${row}' for update; end $$`;
+      /** It waits for longer than Postgres does before it looks for a deadlock, so that the services are the ones who lose. */
+      const patient = `set deadlock_timeout = '10s'; set lock_timeout = '3s'`;
+      const totals = ['credit-4', 'credit-3', 'debit-4', 'credit-2', 'debit-3', 'credit-1', 'debit-2', 'credit-0'];
+      const locks = {
+        consumer: totals.map((bucket) => lock('totals', 'bucket', bucket)),
+        producer: [9, 8, 7, 6, 5, 4, 3, 2, 1, 0].map((n) => lock('accounts', 'id', `a${n}`)),
+      };
+      const meet = async (/** @type {'consumer' | 'producer'} */ name) => {
+        const [first, ...rest] = locks[name];
+        for (let times = 0; times < 15; times++) {
+          const end = await trial.databases.hold(name, `${patient}; ${first}`, rest);
+          await end();
+        }
+      };
+      const before = [await deadlocks('consumer'), await deadlocks('producer')];
+      await Promise.all([meet('consumer'), meet('producer')]);
       trial.healed();
-      const count = (await trial.until('Postgres reports deadlocks', async () => (await deadlocks()) - before)) ?? 0;
-      trial.prove(count > 0, `${count} deadlocks`);
+      const more = async () => {
+        const counts = [await deadlocks('consumer'), await deadlocks('producer')];
+        return counts.map((count, index) => count - (before[index] ?? 0));
+      };
+      const [inConsumer = 0, inProducer = 0] = await trial.until('Postgres reports deadlocks', async () => {
+        const counts = await more();
+        return (counts[0] ?? 0) > 0 && counts;
+      });
+      trial.prove(
+        inConsumer > 0,
+        `${inConsumer} times a transaction of the consumer lost a deadlock, ${inProducer} times one of the producer`,
+      );
     },
   },
   {

@@ -11,7 +11,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     notice: 'Effects arrive when a connection holds; commands are answered as always.',
     target: 30,
     short: true,
-    load: { seconds: 8 },
+    load: { seconds: 11 },
     services: brokerProxied,
     async run(trial) {
       await trial.load.reached(0.1);
@@ -35,7 +35,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     notice: 'Effects wait until the network is back; commands are answered as always.',
     target: 30,
     seconds: 30,
-    load: { seconds: 15 },
+    load: { seconds: 42 },
     services: brokerProxied,
     async run(trial) {
       await trial.load.reached(0.2);
@@ -57,7 +57,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     notice: 'Nothing, or a delay of some seconds: events are published twice and dropped once.',
     target: 30,
     seconds: 25,
-    load: { seconds: 12 },
+    load: { seconds: 40 },
     services: { producer: { proxied: ['broker'] }, consumer: {} },
     async run(trial) {
       await trial.load.reached(0.3);
@@ -75,7 +75,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     notice: 'Effects arrive a second later.',
     target: 30,
     seconds: 10,
-    load: { seconds: 10 },
+    load: { seconds: 20 },
     services: brokerProxied,
     async run(trial) {
       await trial.load.reached(0.1);
@@ -96,7 +96,7 @@ export const networkScenarios = /** @type {import('../harness/types.js').Scenari
     notice: 'Commands are answered with 503 within five seconds and may be repeated; effects wait.',
     target: 30,
     seconds: 20,
-    load: { seconds: 15, concurrency: 8 },
+    load: { seconds: 30, concurrency: 8 },
     services: databaseProxied,
     async run(trial) {
       await trial.load.reached(0.2);

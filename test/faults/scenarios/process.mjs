@@ -219,14 +219,16 @@ export const processScenarios = [
     },
     async run(trial) {
       await trial.load.done();
-      const times = trial.producer.log().matchAll(/"time":"([^"]+)"/g);
-      const offsets = [...times].map(([, time]) =>
-        Math.round((Date.parse(/** @type {string} */ (time)) - Date.now()) / 3_600_000),
-      );
+      /** How many hours the times in a log are off. @param {string} log */
+      const offsetsIn = (log) =>
+        [...log.matchAll(/"time":"([^"]+)"/g)].map(([, time]) =>
+          Math.round((Date.parse(/** @type {string} */ (time)) - Date.now()) / 3_600_000),
+        );
+      const [producer, consumer] = [offsetsIn(trial.producer.log()), offsetsIn(trial.consumer.log())];
       trial.healed();
       trial.prove(
-        offsets.includes(1) && offsets.includes(-1),
-        'the log of the producer jumps from an hour ahead to an hour behind',
+        producer.includes(1) && producer.includes(-1) && consumer.every((hours) => hours === -1),
+        'the log of the producer jumps from an hour ahead to an hour behind, that of the consumer is an hour behind',
       );
     },
   },
