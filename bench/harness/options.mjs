@@ -5,7 +5,7 @@ import { Failure } from '../../tools/infrastructure/failure.mjs';
 export const help = `Usage: npm run bench -- [options]
 
 Starts a RabbitMQ and a Postgres for itself, measures this system and what a Nest user would otherwise have, in turns,
-prints a table with ratios and writes docs/BENCHMARKS.md. Takes some 40 minutes; nothing else should run meanwhile.
+prints a table with ratios and writes docs/BENCHMARKS.md. Takes some 50 minutes; nothing else should run meanwhile.
 
   --quick            the main cases alone, one round, 3 minutes at most; writes nothing
   --list             names and describes the cases

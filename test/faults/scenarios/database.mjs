@@ -66,8 +66,9 @@ export const databaseScenarios = [
       };
       const meet = async (/** @type {'consumer' | 'producer'} */ name) => {
         const [first, ...rest] = locks[name];
-        for (let times = 0; times < 15; times++) {
-          const end = await trial.databases.hold(name, `${patient}; ${first}`, rest);
+        for (let times = 0; times < 20; times++) {
+          // In between, others take the second one and wait for the first.
+          const end = await trial.databases.hold(name, `${patient}; ${first}; select pg_sleep(0.3)`, rest);
           await end();
         }
       };

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { eventually } from '@app/testing';
 import { ids, registered, startTimers, type TimersFixture } from './timers.fixture.js';
 
@@ -77,6 +78,26 @@ describe('Timers, while others do things at the same time', () => {
     });
     expect(performance.now() - started).toBeLessThan(2_000);
     await timers.until(110 + 110 + 120);
+  });
+
+  it('waits for a stream that is held once in a round, however many of its timers are late', async () => {
+    const [held = '', other = ''] = ids(2);
+    await timers.database.transaction((tx) => timers.outbox.add(tx, registered(held)));
+    await timers.database.transaction(async (tx) => {
+      for (let n = 0; n < 6; n++)
+        await timers.timers.set(tx, new Date(Date.now() - 10_000), registered(held, `late ${n}`));
+    });
+    const set = wait(1_000).then(() => timers.setMany({ afterMs: 0 }, [other]));
+    const started = performance.now();
+    await timers.database.transaction(async (tx) => {
+      await timers.outbox.add(tx, registered(held));
+      await tx.flush(); // now it holds the stream
+      timers.worker.start();
+      await set;
+      await timers.until(1 + 1);
+    });
+    expect(performance.now() - started).toBeLessThan(8_000); // a lock is waited for for three seconds
+    await timers.until(1 + 1 + 1 + 6);
   });
 
   it('fires once and only once while connections to the database break', async () => {

@@ -138,18 +138,24 @@ export class TimerWorker {
         for (const timer of claimed) await this.#fireAlone(timer); // one of them is the culprit
       }
     }
-    for (const timer of busy.filter(({ overdue_ms: late }) => late > TOO_LATE_MS)) await this.#fireAlone(timer);
+    const inVain = new Set<string>();
+    for (const timer of busy.filter(({ overdue_ms: late }) => late > TOO_LATE_MS)) {
+      const stream = `${timer.aggregate} ${timer.subject}`;
+      if (!inVain.has(stream) && !(await this.#fireAlone(timer))) inVain.add(stream);
+    }
     return busy.length > 0;
   }
 
-  /** Waits for the stream like any command. */
-  async #fireAlone(timer: TimerRow): Promise<void> {
+  /** Waits for the stream like any command. @returns whether it got it */
+  async #fireAlone(timer: TimerRow): Promise<boolean> {
     try {
       await this.#transaction(async (tx) => this.#fire(tx, await claimOne(tx, timer)));
     } catch (error) {
       if (isDatabaseUnavailable(error)) throw error;
-      if (!isContention(error)) await this.#transaction((tx) => this.#setTimerAside(tx, timer, error as Error));
+      if (isContention(error)) return false;
+      await this.#transaction((tx) => this.#setTimerAside(tx, timer, error as Error));
     }
+    return true;
   }
 
   async #fire(tx: OpenTransaction, timers: readonly TimerRow[]): Promise<void> {
