@@ -83,12 +83,13 @@ export const instanceScenarios = [
     load: { seconds: 50 },
     services: {
       producer: {},
-      consumer: { failpoints: ['inbox.beforeCommit=stop@6'] },
+      consumer: { failpoints: ['inbox.beforeCommit=stop@20'] },
       'consumer-b': { service: 'consumer', manual: true },
     },
     async run(trial) {
       const { consumer } = trial;
-      const before = await trial.until('the consumer is suspended', () => isSuspended(consumer.pid) && records(trial));
+      await trial.until('the consumer is suspended', () => isSuspended(consumer.pid));
+      const before = await records(trial);
       await trial.service('consumer-b').start();
       await trial.sleep(40);
       const meanwhile = await records(trial);
