@@ -13,7 +13,7 @@ import { NotHandedOnError } from './event-batch.js';
 import { blame, ReactionsFailedError } from './blame.js';
 import { withoutEffect } from './foreign-events.js';
 import { failpoint } from '../failpoints.js';
-import { ForkError, Gate, StaleGateError, type GateTrust } from './gate.js';
+import { ForkError, Gate, StaleGateError, UnverifiedGuessError, type GateTrust } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
 import { hasParked, park, parkedStreams, unpark } from './parked-events.js';
@@ -111,8 +111,9 @@ export class Applier {
         return true;
       } catch (error) {
         if (error instanceof StaleGateError) {
-          if (trust === 'firsts') this.#lookFirst = LOOK_FIRST;
-          else await sleep(5);
+          const isWrongGuess = trust === 'firsts' && !(error instanceof UnverifiedGuessError);
+          if (isWrongGuess) this.#lookFirst = LOOK_FIRST;
+          if (trust !== 'firsts') await sleep(5);
           trust = 'nobody';
         } else if (error instanceof ForkError) {
           await this.options.holds.hold(error.source, error.epoch, error.message);

@@ -9,8 +9,10 @@ insert into messaging.foreign_events (inbox, source, id)
 select $1, u.source, u.id from unnest($2::text[], $3::text[]) u (source, id) order by 2, 3
 on conflict do nothing returning source, id`;
 
-const LOCK_PARKED = `
-select id from messaging.parked_events where id = any($1::bigint[]) for update skip locked`;
+// Not the row itself: its claim has to be renewed meanwhile.
+const TAKE_PARKED = `
+select id from unnest($1::bigint[]) id where pg_try_advisory_xact_lock(hashtextextended('messaging.parked ' || id, 0))`;
+const STILL_PARKED = 'select id from messaging.parked_events where id = any($1::bigint[])';
 
 /**
  * The foreign events among `items` that have had no effect: those that were never seen before, of several copies in the batch only
@@ -25,13 +27,18 @@ export async function withoutEffect(
   return new Set([...seen, ...parked]);
 }
 
-/** They have no gate: whoever has locked the row applies it, and deletes the row with the effect. */
+/** They have no gate: whoever has taken one applies it, and deletes its row with the effect. */
 async function stillParked(tx: OpenTransaction, items: readonly Item[]): Promise<Envelope[]> {
   const foreign = items.filter(({ envelope, parked }) => envelope.kind === 'foreign' && parked);
   if (foreign.length === 0) return [];
-  const { rows } = await tx.query<{ id: string }>(LOCK_PARKED, [foreign.map(({ parked }) => parked!.id)]);
-  const locked = new Set(rows.map(({ id }) => id));
-  return foreign.flatMap(({ envelope, parked }) => (locked.has(parked!.id) ? [envelope] : []));
+  const ids = [foreign.map(({ parked }) => parked!.id)];
+  const taken = await tx.query<{ id: string }>(TAKE_PARKED, ids);
+  // A statement of its own: it sees what was committed before the lock was free.
+  const there = await tx.query<{ id: string }>(STILL_PARKED, ids);
+  const [mine, left] = [taken, there].map(({ rows }) => new Set(rows.map(({ id }) => id)));
+  return foreign.flatMap(({ envelope, parked: { id } = { id: '' } }) =>
+    mine!.has(id) && left!.has(id) ? [envelope] : [],
+  );
 }
 
 /** The foreign events among `items` that were never seen before; of several copies only the first. */

@@ -13,6 +13,9 @@ export class StaleGateError extends Error {
   override readonly name = 'StaleGateError';
 }
 
+/** Streams were taken for new, and nothing that is written would tell whether they are: look first. */
+export class UnverifiedGuessError extends StaleGateError {}
+
 /** A sequence was used twice for different events: the producer was restored, or somebody forged an event. */
 export class ForkError extends Error {
   override readonly name = 'ForkError';
@@ -157,11 +160,11 @@ export class Gate {
   /**
    * The event is about to be parked.
    *
-   * @throws {@link StaleGateError} if it is not known whether it was applied before, and nothing that is written would tell
+   * @throws {@link UnverifiedGuessError} if it is not known whether it was applied before, and nothing that is written would tell
    */
   park(event: LoggedEvent): void {
     const { isGuessed, last, was } = this.#of(event);
-    if (isGuessed && last === was) throw new StaleGateError('a stream was taken for new');
+    if (isGuessed && last === was) throw new UnverifiedGuessError('a stream was taken for new');
   }
 
   /** The event does not go through now, and so none of its stream behind it. */

@@ -32,7 +32,7 @@ const logger = new Logger('Inbox');
  * @param fresh foreign events that have had no effect
  * @param coming streams of which replay brings what is dropped now; those of which something is parked are taken out
  * @param failures events that are known to fail
- * @throws StaleGateError if an event would be parked that may have been applied
+ * @throws UnverifiedGuessError if an event would be parked that may have been applied
  */
 export function planBatch(
   items: readonly Item[],

@@ -18,7 +18,7 @@ const LOCKED = `
 select extract(epoch from now() - since)::float8 as seconds, exists (
   select from messaging.parked_events where inbox = $2 and claimed_at is not null and due_at > now()) as busy
 from messaging.pauses where scope = $1 for share`;
-/** All processes have noticed a pause by then, and have finished what they had begun. */
+/** All processes have noticed a pause by then, and nearly always finished what they had begun. */
 const IN_EFFECT_AFTER_S = 5;
 
 const DROP_LOGGED = 'delete from messaging.parked_events where inbox = $1 and sequence is not null';
@@ -69,13 +69,13 @@ export async function rebuildInbox(
     if (!pause) {
       throw new OperationError(
         'conflict',
-        `Pause it first, empty the projection's tables, then rebuild and resume: pause inbox:${inbox} --reason "rebuild"`,
+        `Pause it first: pause inbox:${inbox} --reason "rebuild". Once a rehearsal (--dry-run) is accepted, it is at rest: empty the projection's tables, rebuild, resume.`,
       );
     }
     if (pause.busy || pause.seconds < IN_EFFECT_AFTER_S) {
       throw new OperationError(
         'conflict',
-        `Something of "${inbox}" may still be under way: wait for some seconds, empty the projection's tables, and try again.`,
+        `Something of "${inbox}" may still be under way: wait for some seconds, then empty the projection's tables, and try again.`,
       );
     }
     const deleted: Partial<Record<(typeof TABLES)[number], number>> = {};

@@ -64,7 +64,8 @@ const rebuild: Command = {
   scope: 'one',
   acts: true,
   details:
-    'Before: pause inbox:<name>, and empty the tables of the projection – this command does not touch them.\n' +
+    'Before: pause inbox:<name>; when --dry-run is not refused any more, it is at rest: then empty the tables of the projection, which\n' +
+    'this command does not touch.\n' +
     'After: resume inbox:<name>; the history arrives by itself, see "books".',
   async run({ database, service, args, action, confirm }) {
     const inbox = args[0]!;
