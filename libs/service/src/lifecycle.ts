@@ -45,7 +45,7 @@ export class Lifecycle {
     this.process.exit(1);
   }
 
-  /** Behind a statement that failed without being awaited everything was rolled back; behind any other error nothing is known. */
+  /** The transaction of a statement that failed unawaited was rolled back; behind any other error nothing is known. */
   private forgotten(reason: unknown): void {
     if (isOfStatement(reason)) this.logger.error('A statement failed that nobody awaited', reason, 'Service');
     else this.fail('A rejected promise that nobody awaited', reason);

@@ -26,14 +26,14 @@ export async function untilMigrated(
   logger: LoggerService,
   migrations: readonly MigrationSet[] = serviceMigrations(service),
 ): Promise<void> {
-  const giveUpAt = Date.now() + PATIENCE_MS;
+  const giveUpAt = performance.now() + PATIENCE_MS;
   for (let waited = false; ; waited = true) {
     try {
       return await migrate(databaseUrl, migrations);
     } catch (error) {
       const { message, cause } = error as Error;
       const isTemporary = [error, cause].some((one) => isDatabaseUnavailable(one) || isContention(one));
-      if (!isTemporary || Date.now() > giveUpAt) throw error;
+      if (!isTemporary || performance.now() > giveUpAt) throw error;
       const wait = `waits for the database (up to ${PATIENCE_MS / 1000} s): ${message}${cause instanceof Error ? `: ${cause.message}` : ''}`;
       if (!waited) logger.warn(wait, 'Service');
       await sleep(500 + Math.random() * 500);

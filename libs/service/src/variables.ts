@@ -109,7 +109,7 @@ function commonVariables(service: string, defaults: ServiceDefaults) {
     databasePoolSize: variable({
       name: 'DATABASE_POOL_SIZE',
       meaning:
-        'Most connections that one process opens to its database for requests; the backbone has up to 25 of its own.',
+        'Most connections that one process opens to its database for requests; the backbone has some 25 of its own.',
       default: '16',
       example: '16',
       schema: wholeNumber(2, 1000),

@@ -299,7 +299,7 @@ export class Books {
 
   async #askAgain(source: string): Promise<void> {
     for (const [key, pull] of this.#pulls) {
-      if (pull.account.source !== source || Date.now() < pull.deadline) continue;
+      if (pull.account.source !== source || performance.now() < pull.deadline) continue;
       if (pull.attempts < MAX_REQUESTS) await this.#request(pull);
       else await this.#end(key, pull, GIVEN_UP_S);
     }
@@ -307,7 +307,7 @@ export class Books {
 
   async #request(pull: Pull): Promise<void> {
     const patience = CHUNK_TIMEOUT_MS * 2 ** Math.min(pull.attempts++, 5);
-    pull.sentAt = Date.now();
+    pull.sentAt = performance.now();
     pull.deadline = pull.sentAt + patience * (0.75 + Math.random() * 0.5);
     pull.id = this.#send(ownerOf(pull.account.source), CHUNK_REQUEST, pull.request);
     await claimGaps(this.pool, pull.account, pull.pages);

@@ -58,7 +58,7 @@ gauge(
   [],
   async (it) => [[{}, (await it.look()).outbox.age]],
 );
-gauge('timers_overdue', `Timers that should have fired by now; counted up to ${COUNTED}.`, [], async (it) => [
+gauge('timers_overdue', `Timers that should have fired ten seconds ago; counted up to ${COUNTED}.`, [], async (it) => [
   [{}, (await it.look()).timers.overdue],
 ]);
 gauge('timers_failed', 'Timers whose event cannot be recorded.', [], async (it) => [
@@ -116,8 +116,8 @@ export class MetricsCollector implements OnModuleDestroy {
 
   /** @throws Error if the database does not answer in time */
   look(): Promise<Look> {
-    if (!this.#look || Date.now() - this.#look.at > FRESH_MS) {
-      this.#look = { at: Date.now(), result: withinTime(this.#read()) };
+    if (!this.#look || performance.now() - this.#look.at > FRESH_MS) {
+      this.#look = { at: performance.now(), result: withinTime(this.#read()) };
     }
     return this.#look.result;
   }

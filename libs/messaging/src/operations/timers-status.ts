@@ -8,7 +8,7 @@ export interface TimersStatus {
   pending: number;
   /** Else there are more than that. */
   exact: boolean;
-  /** Of them those that should have been recorded by now; counted up to 10 000. */
+  /** Of them those that should have been recorded ten seconds ago; counted up to 10 000. */
   overdue: number;
   /** Of them those whose event cannot be recorded; tried again from time to time, and when the service starts. */
   failed: number;
@@ -20,7 +20,7 @@ const upTo = (limit: number, where: string) =>
   `(select count(*)::int from (select from messaging.timers where ${where} limit ${limit}) t)`;
 
 const STATUS = `
-select ${upTo(COUNTED + 1, 'true')} as n, ${upTo(COUNTED, 'error is null and due_at <= now()')} as overdue,
+select ${upTo(COUNTED + 1, 'true')} as n, ${upTo(COUNTED, `error is null and due_at <= now() - interval '10 s'`)} as overdue,
        ${upTo(COUNTED, 'error is not null')} as failed,
        (select min(due_at) from messaging.timers where error is null) as "nextAt"`;
 
