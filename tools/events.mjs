@@ -24,7 +24,7 @@ try {
 }
 
 async function findCommand() {
-  // `npm start` has compiled it together with the services; in an image there is nothing else.
+  // `npm start` has compiled it together with the services.
   const inServices = services.filter(({ name }) => existsSync(path.join(projectDir, 'dist/apps', name, command)));
   const service = existsSync(nest) ? inServices.find(isBuilt) : inServices[0];
   if (service) return path.join(projectDir, 'dist/apps', service.name, command);
@@ -49,7 +49,11 @@ async function build(hash) {
 /** @param {() => Promise<void> | undefined} work */
 async function whileLocked(work) {
   mkdirSync(path.dirname(lock), { recursive: true });
-  while (!take()) await delay(100);
+  for (let looks = 0; !take(); looks++) {
+    if (looks === 20)
+      process.stderr.write('Waits for another process that compiles the command (two minutes at most) …\n');
+    await delay(100);
+  }
   try {
     await work();
   } finally {
@@ -62,7 +66,8 @@ function take() {
   try {
     mkdirSync(lock);
     return true;
-  } catch {
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
     const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0);
     if (age > 120_000) rmSync(lock, { recursive: true, force: true });
     return false;

@@ -1,10 +1,9 @@
 // `npm run reset`: removes everything that runs of this clone have kept: databases, messages, logs.
-import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Failure, describe } from './infrastructure/failure.mjs';
-import { dataDir, projectDir, removeAllData } from './infrastructure/outside.mjs';
-import { endRemembered, runBehind } from './infrastructure/processes.mjs';
+import { lists, requireUnused } from './infrastructure/in-use.mjs';
+import { removeAllData } from './infrastructure/outside.mjs';
+import { endRemembered } from './infrastructure/processes.mjs';
 import { refuseWhileRunning } from './start/lock.mjs';
 
 try {
@@ -29,14 +28,7 @@ function readArguments() {
 
 async function reset() {
   refuseWhileRunning();
-  for (const file of lists()) {
-    const pid = runBehind(file);
-    if (pid)
-      throw new Failure(
-        `${path.relative(projectDir, path.dirname(file))} is in use (pid ${pid}).`,
-        `Stop it: kill ${pid}`,
-      );
-  }
+  requireUnused();
   for (const file of lists()) await endRemembered(file, console.log);
   let removed = 0;
   removeAllData((line) => {
@@ -44,10 +36,4 @@ async function reset() {
     console.log(line);
   });
   console.log(removed > 0 ? 'The next npm start begins with empty databases.' : 'There is nothing to remove.');
-}
-
-/** The lists of processes that runs of this clone keep: npm start, npm test, and servers for working by hand. */
-function lists() {
-  const folders = existsSync(dataDir) ? readdirSync(dataDir).map((name) => path.join(dataDir, name)) : [];
-  return [dataDir, ...folders].map((folder) => path.join(folder, 'running.json')).filter((file) => existsSync(file));
 }

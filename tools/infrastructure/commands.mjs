@@ -56,8 +56,13 @@ export function run(command, args, { timeoutMs, onLine, mustFinish = false, ...o
   return end;
 }
 
+let ending = false;
+/** What may not be interrupted must not begin any more. */
+export const isEnding = () => ending;
+
 /** Interrupts what may be interrupted, and waits for the end of all. */
 export async function endCommands() {
+  ending = true;
   for (const { interrupt } of commands) interrupt();
   await Promise.all([...commands].map(({ end }) => end));
 }

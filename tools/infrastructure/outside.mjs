@@ -16,11 +16,25 @@ const record = path.join(dataDir, 'outside.json');
 /** Where data go that must be outside of the project. */
 export const usualOutsideFolder = `/var/lib/reactive-microservices-${installation}`;
 
+/**
+ * What a file holds, if it is there and whole: one that was being written when the machine lost its power, or its disk its last
+ * byte, is empty.
+ * @param {string} file
+ * @returns {any}
+ */
+export function readJson(file) {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
+    if (code && code !== 'ENOENT') throw error;
+    return undefined;
+  }
+}
+
 /** @returns {string[]} the folders outside the project that belong to it */
 export const outsideFolders = () =>
-  [...new Set([usualOutsideFolder, ...(existsSync(record) ? JSON.parse(readFileSync(record, 'utf8')) : [])])].filter(
-    (folder) => existsSync(folder),
-  );
+  [...new Set([usualOutsideFolder, ...(readJson(record) ?? [])])].filter((folder) => existsSync(folder));
 
 /**
  * Makes a folder outside the project, remembered so that `npm run reset` removes it.

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Failure, asFailure } from './failure.mjs';
+import { readJson } from './outside.mjs';
 import { freePort, isFree, requireFree } from './ports.mjs';
 import { environment, password, prepareData, reason, user } from './postgres-data.mjs';
 import { findPlace } from './postgres-place.mjs';
@@ -87,7 +88,7 @@ async function choosePort(wanted, memory) {
     await requireFree(wanted, { what: 'Postgres', remedy: 'npm start -- --postgres-port <port>' });
     return wanted;
   }
-  const remembered = existsSync(memory) ? JSON.parse(readFileSync(memory, 'utf8')).port : undefined;
+  const remembered = readJson(memory)?.port;
   for (const candidate of [5433, remembered]) {
     if (candidate !== undefined && (await isFree(candidate))) return candidate;
   }

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { endCommands, readLines } from './commands.mjs';
 import { tellGuardian } from './guard.mjs';
 import { Failure, asFailure } from './failure.mjs';
+import { readJson } from './outside.mjs';
 import { commandLineOf, isAlive, signalProcess, waitForEnd } from './signals.mjs';
 
 /** @typedef {{ code: number | null, signal: NodeJS.Signals | null }} Exit */
@@ -38,27 +39,21 @@ let memory;
  */
 export function rememberProcessesIn(file) {
   memory = file;
+  process.once('exit', () => running.size === 0 && rmSync(file, { force: true }));
 }
 
 function remember() {
   if (!memory || !existsSync(path.dirname(memory))) return;
   const processes = [...running].map(({ pid, commandLine, rank }) => ({ pid, commandLine, rank }));
-  writeFileSync(memory, JSON.stringify({ owner: process.pid, processes }));
-}
-
-/**
- * @param {string} file
- * @returns {{ owner: number, processes: { pid: number, commandLine: string, rank: number }[] } | undefined}
- */
-function recall(file) {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
-  } catch (error) {
-    const { code } = /** @type {NodeJS.ErrnoException} */ (error);
-    if (code && code !== 'ENOENT') throw error;
-    return undefined; // there is none, or it was being written when the run was killed
+    writeFileSync(memory, JSON.stringify({ owner: process.pid, processes }));
+  } catch {
+    // The disk is full: no reason to end what runs. The guardian knows them as well.
   }
 }
+
+/** @type {(file: string) => { owner: number, processes: { pid: number, commandLine: string, rank: number }[] } | undefined} */
+const recall = readJson;
 
 /**
  * @param {string} file
@@ -66,7 +61,7 @@ function recall(file) {
  */
 export function runBehind(file) {
   const owner = recall(file)?.owner;
-  return owner && isAlive(owner) && /node/.test(commandLineOf(owner)) ? owner : undefined;
+  return owner && owner !== process.pid && isAlive(owner) && /node/.test(commandLineOf(owner)) ? owner : undefined;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, readdirSync, realpathSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from './failure.mjs';
-import { run } from './commands.mjs';
+import { isEnding, run } from './commands.mjs';
 
 /** Where package managers put what PATH may not show to an ordinary user. */
 const usualFolders = [
@@ -56,6 +56,7 @@ export async function installRabbitMq(log) {
   const restore = keepServicesStopped();
   try {
     await apt(['update'], log);
+    if (isEnding()) throw new Failure('stopping');
     await apt(['install', '-y', '--no-install-recommends', 'rabbitmq-server'], log);
   } finally {
     restore();
@@ -73,7 +74,8 @@ function keepServicesStopped() {
   const policy = '/usr/sbin/policy-rc.d';
   const aside = `${policy}.before-reactive-microservices`;
   if (existsSync(policy) && !existsSync(aside)) renameSync(policy, aside);
-  writeFileSync(policy, '#!/bin/sh\nexit 101\n');
+  // Only while we live: if we are killed, nobody puts back what was there.
+  writeFileSync(policy, `#!/bin/sh\nkill -0 ${process.pid} 2>/dev/null && exit 101\nexit 0\n`);
   chmodSync(policy, 0o755);
   const restore = () => {
     rmSync(policy, { force: true });

@@ -1,22 +1,21 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../infrastructure/failure.mjs';
-import { projectDir } from '../infrastructure/outside.mjs';
+import { projectDir, readJson } from '../infrastructure/outside.mjs';
 import { run } from '../infrastructure/commands.mjs';
 
 /** @typedef {{ version?: string, optional?: boolean, link?: boolean, os?: string[], cpu?: string[], libc?: string[] }} Package */
 
-/** @param {string} file @returns {Record<string, Package>} */
-const packagesOf = (file) => JSON.parse(readFileSync(path.join(projectDir, file), 'utf8')).packages;
+/** @param {string} file @returns {Record<string, Package> | undefined} */
+const packagesOf = (file) => readJson(path.join(projectDir, file))?.packages;
 
 /**
  * Whether node_modules is what package-lock.json asks for. npm writes a lock file of its own there when it has finished; so this
  * holds however they were installed, and not after an interrupted attempt.
  */
 export function areDependenciesFresh() {
-  const file = 'node_modules/.package-lock.json';
-  if (!existsSync(path.join(projectDir, file))) return false;
-  const [wanted, installed] = [packagesOf('package-lock.json'), packagesOf(file)];
+  const [wanted, installed] = [packagesOf('package-lock.json'), packagesOf('node_modules/.package-lock.json')];
+  if (!wanted || !installed) return false;
   delete wanted[''];
   return (
     Object.keys(installed).every((name) => name in wanted) &&
@@ -45,7 +44,7 @@ export function npm(...args) {
 
 /** @param {(text: string) => void} progress */
 export async function installDependencies(progress) {
-  const total = new Set(Object.keys(packagesOf('package-lock.json')).map((name) => name.split('node_modules/')[1]))
+  const total = new Set(Object.keys(packagesOf('package-lock.json') ?? {}).map((name) => name.split('node_modules/')[1]))
     .size;
   const count = setInterval(() => progress(`${Math.min(99, Math.round((countPackages() / total) * 100))} %`), 500);
   const [command, ...args] = npm('ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error');

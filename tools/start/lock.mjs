@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Failure } from '../infrastructure/failure.mjs';
 import { dataDir } from '../infrastructure/outside.mjs';
@@ -10,7 +10,7 @@ const file = path.join(dataDir, 'start.lock');
 export function runningStart() {
   try {
     const pid = Number(readFileSync(file, 'utf8'));
-    return isAlive(pid) && /start\.mjs/.test(commandLineOf(pid)) ? pid : undefined;
+    return pid > 0 && pid !== process.pid && isAlive(pid) && /start\.mjs/.test(commandLineOf(pid)) ? pid : undefined;
   } catch {
     return undefined;
   }
@@ -19,14 +19,21 @@ export function runningStart() {
 /** One start per clone: two would fight for data and ports. */
 export function takeLock() {
   mkdirSync(dataDir, { recursive: true });
-  if (!runningStart()) rmSync(file, { force: true });
+  if (!runningStart() && !isBeingWritten()) rmSync(file, { force: true });
   try {
     writeFileSync(file, String(process.pid), { flag: 'wx' });
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error;
     refuseWhileRunning();
+    throw new Failure('Another start of this project has just begun.', 'Look at that one, or try again.');
   }
   process.once('exit', () => rmSync(file, { force: true }));
+}
+
+/** Between the making of the file and the writing of the number there is a moment. */
+function isBeingWritten() {
+  const { size = 1, mtimeMs = 0 } = statSync(file, { throwIfNoEntry: false }) ?? {};
+  return size === 0 && Date.now() - mtimeMs < 2_000;
 }
 
 export function refuseWhileRunning() {

@@ -1,6 +1,7 @@
 import { statfsSync } from 'node:fs';
 import path from 'node:path';
 import { Failure, describe } from '../infrastructure/failure.mjs';
+import { requireUnused } from '../infrastructure/in-use.mjs';
 import { dataDir, removeAllData } from '../infrastructure/outside.mjs';
 import { requireFree } from '../infrastructure/ports.mjs';
 import { endRemembered, rememberProcessesIn } from '../infrastructure/processes.mjs';
@@ -44,7 +45,10 @@ async function start(args) {
     const remedy = `npm start -- --${name}-port <port>   (or set ${prefix}_PORT)`;
     await requireFree(options.ports[name] ?? 0, { what: name, remedy });
   }
-  if (options.fresh) removeAllData(print, ['start.lock']);
+  if (options.fresh) {
+    requireUnused(); // tests, say
+    removeAllData(print, ['start.lock']);
+  }
   if (!areDependenciesFresh()) await step('Dependencies', ({ progress }) => installDependencies(progress));
   await startSystem(options);
 }

@@ -3,6 +3,7 @@ import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
 import { hashOfOutput, nestCommand } from './build.mjs';
 import { nameWidth } from './services.mjs';
+import { isStopping } from './shutdown.mjs';
 import { colour, print } from './steps.mjs';
 
 /**
@@ -38,8 +39,8 @@ export async function watch(service) {
     onLine,
     rank: Rank.service,
   });
-  void compiler.exited.then((exit) => {
-    if (!exit.signal) print(`${label} the compiler has ended; changes go unnoticed from now on`);
+  void compiler.exited.then(() => {
+    if (!isStopping()) print(`${label} the compiler has ended; changes go unnoticed from now on`);
   });
   await Promise.race([first, compiler.exited]);
   if (!built)

@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { requireFree } from '../../../tools/infrastructure/ports.mjs';
-import { endRemembered } from '../../../tools/infrastructure/processes.mjs';
+import { readJson } from '../../../tools/infrastructure/outside.mjs';
+import { endRemembered, runBehind } from '../../../tools/infrastructure/processes.mjs';
 import { commandLineOf, isAlive } from '../../../tools/infrastructure/signals.mjs';
 import { byValue } from '../../../tools/start/given.mjs';
 import { services } from '../../../tools/start/services.mjs';
@@ -75,6 +76,34 @@ describe('a secret in a file', () => {
   it('that cannot be read stops the start', () => {
     process.env[`${name}_FILE`] = '/nowhere/secret';
     expect(() => byValue([name])).toThrow(`${name}_FILE names a file that cannot be read: /nowhere/secret`);
+  });
+});
+
+describe('a file that a start keeps', () => {
+  it('is not there if it was cut off', () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'json-'));
+    const file = path.join(dir, 'file.json');
+    expect(readJson(file)).toBeUndefined();
+    for (const [text, held] of [
+      ['', undefined],
+      ['{"port": 54', undefined],
+      ['{"port": 5433}', { port: 5433 }],
+    ] as const) {
+      writeFileSync(file, text);
+      expect(readJson(file)).toEqual(held);
+    }
+    expect(() => void readJson(dir)).toThrow('EISDIR');
+    rmSync(dir, { recursive: true });
+  });
+
+  it('that lists processes names nobody behind it if the number is our own', () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'run-'));
+    const file = path.join(dir, 'running.json');
+    writeFileSync(file, JSON.stringify({ owner: process.pid, processes: [] }));
+    expect(runBehind(file)).toBeUndefined();
+    writeFileSync(file, JSON.stringify({ owner: process.ppid, processes: [] }));
+    expect(runBehind(file)).toBe(process.ppid); // Jest, or npm
+    rmSync(dir, { recursive: true });
   });
 });
 
