@@ -115,8 +115,12 @@ async function wrongQueues(trial) {
     for (const inbox of inboxNames(trial, name)) {
       const queue = `${name}.inbox${inbox.slice(name.length)}`;
       for (const one of [queue, `${queue}.dead`]) {
-        const { consumers: has = 0, messages = 0 } = queues.get(one) ?? {};
-        if (messages > 0 && right > 0) problems.push(`leak: ${messages} message(s) in ${one}`);
+        const {
+          consumers: has = 0,
+          messages_ready: ready = 0,
+          messages_unacknowledged: taken = 0,
+        } = queues.get(one) ?? {};
+        if (ready + taken > 0 && right > 0) problems.push(`leak: ${ready + taken} message(s) in ${one}`);
         if (has !== right) problems.push(`leak: ${has} consumers of ${one}, not one of each of ${right} process(es)`);
       }
     }

@@ -81,15 +81,19 @@ function table(results) {
 /** @param {readonly Result[]} results */
 function details(results) {
   return results
-    .map(({ scenario, evidence, commands, problems, ok, sentByThen = 1 }) => {
+    .map(({ scenario, evidence, commands, problems, ok, sentByThen }) => {
       const about = scenarios.find(({ name }) => name === scenario);
       const repeated = commands.repeated > 0 ? `, ${number(commands.repeated)} repetitions` : '';
+      const sent =
+        sentByThen === undefined
+          ? ''
+          : `; ${Math.round(sentByThen * 100)} % of them had been sent when the clock of recovery started`;
       return [
         `## ${scenario}`,
         about?.what,
         `- What a user notices: ${about?.notice}`,
         `- Faults injected, as seen: ${evidence.join('; ') || 'none'}.`,
-        `- Commands: ${number(commands.ok)} done, ${number(commands.failed)} refused${repeated}; ${Math.round(sentByThen * 100)} % of them had been sent when the clock of recovery started.`,
+        `- Commands: ${number(commands.ok)} done, ${number(commands.failed)} refused${repeated}${sent}.`,
         ...(ok ? [] : problems.slice(0, 10).map((problem) => `- **Failed**: ${problem.split('\n')[0]}`)),
       ].join('\n');
     })

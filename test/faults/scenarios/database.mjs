@@ -46,7 +46,7 @@ export const databaseScenarios = [
   },
   {
     name: 'deadlocks',
-    what: 'Somebody else locks the rows that reactions and commands write, in the opposite order, so that they deadlock.',
+    what: 'Somebody else locks the rows that reactions and commands write, in the opposite order, so that they deadlock, and waits longer.',
     notice: 'Nothing but short delays.',
     target: 30,
     seconds: 10,
@@ -68,8 +68,7 @@ export const databaseScenarios = [
         const [first, ...rest] = locks[name];
         for (let times = 0; times < 20; times++) {
           // In between, others take the second one and wait for the first.
-          const end = await trial.databases.hold(name, `${patient}; ${first}; select pg_sleep(0.3)`, rest);
-          await end();
+          await trial.databases.hold(name, patient, [`${first}; select pg_sleep(0.3)`, ...rest]).then((end) => end());
         }
       };
       const before = [await deadlocks('consumer'), await deadlocks('producer')];
