@@ -41,9 +41,10 @@ export class Cluster {
     this.mapper = mapper;
   }
 
-  /** One that works. */
+  /** One that works; if there is a choice, one that never hung, whose picture of queues and their consumers is not an old one. */
   get alive() {
-    return this.nodes.find(({ isUp }) => isUp) ?? /** @type {ClusterNode} */ (this.nodes[0]);
+    const up = this.nodes.filter(({ isUp }) => isUp);
+    return /** @type {ClusterNode} */ (up.find(({ hasHung }) => !hasHung) ?? up[0] ?? this.nodes[0]);
   }
 
   /** The node with the leader of a quorum queue. @param {string} vhost @param {string} queue @returns {Promise<ClusterNode>} */
@@ -63,6 +64,7 @@ export class Cluster {
 export class ClusterNode {
   /** It may be asked things. */
   isUp = false;
+  hasHung = false;
   /** @type {import('../../../tools/infrastructure/processes.mjs').Running | undefined} */
   #process;
 
@@ -139,6 +141,7 @@ export class ClusterNode {
   /** The Erlang machine, not the script around it. @param {NodeJS.Signals} signal */
   signal(signal) {
     this.isUp = signal === 'SIGCONT';
+    this.hasHung = true;
     process.kill(Number.parseInt(readFileSync(path.join(this.dir, 'pid'), 'utf8'), 10), signal);
   }
 
