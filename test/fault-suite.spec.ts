@@ -16,7 +16,7 @@ it('the README names the twelve scenarios of the short form', () => {
 });
 
 it('the README says how many scenarios there are', () => {
-  expect(readFileSync(path.join(root, 'README.md'), 'utf8')).toContain(` in ${scenarios.length} ways`);
+  expect(readFileSync(path.join(root, 'README.md'), 'utf8')).toContain(` has ${scenarios.length} scenarios`);
 });
 
 it('the README repeats what the last full run has measured', () => {
@@ -45,5 +45,5 @@ it('every guard that is switched off is expected to be missed by a scenario that
 });
 
 it('the guards that are switched off are those that the code can switch off', () => {
-  expect(sabotages.map(({ guard }) => guard).sort()).toEqual([...SABOTAGES].sort());
+  expect([...new Set(sabotages.map(({ guard }) => guard))].sort()).toEqual([...SABOTAGES].sort());
 });

@@ -144,8 +144,11 @@ describe('From service to service, an event road', () => {
       await hurry();
     }
     expect(await seenOf(poisoned)).toEqual(['1']);
-    const queue = (await vhost.queues()).find(({ name }) => name === 'orders.inbox');
-    expect(queue).toMatchObject({ messages: 0 });
+    // The management API is half a second behind.
+    await eventually(async () => {
+      const queue = (await vhost.queues()).find(({ name }) => name === 'orders.inbox');
+      expect(queue).toMatchObject({ messages: 0 });
+    });
     react = write;
     await isSeen(poisoned, ['1', '2', '3', '4']);
     expect(await parkedOf(poisoned)).toEqual([]);

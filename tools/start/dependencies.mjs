@@ -44,8 +44,9 @@ export function npm(...args) {
 
 /** @param {(text: string) => void} progress */
 export async function installDependencies(progress) {
-  const total = new Set(Object.keys(packagesOf('package-lock.json') ?? {}).map((name) => name.split('node_modules/')[1]))
-    .size;
+  const total = new Set(
+    Object.keys(packagesOf('package-lock.json') ?? {}).map((name) => name.split('node_modules/')[1]),
+  ).size;
   const count = setInterval(() => progress(`${Math.min(99, Math.round((countPackages() / total) * 100))} %`), 500);
   const [command, ...args] = npm('ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error');
   const { code, stdout, stderr } = await run(command, args, { cwd: projectDir, env: process.env });
