@@ -1,7 +1,7 @@
 // `npm run reset`: removes everything that runs of this clone have kept: databases, messages, logs.
 import { parseArgs } from 'node:util';
 import { Failure, describe } from './infrastructure/failure.mjs';
-import { lists, requireUnused } from './infrastructure/in-use.mjs';
+import { processLists, requireUnused } from './infrastructure/in-use.mjs';
 import { removeAllData } from './infrastructure/outside.mjs';
 import { endRemembered } from './infrastructure/processes.mjs';
 import { refuseWhileRunning } from './start/lock.mjs';
@@ -29,7 +29,7 @@ function readArguments() {
 async function reset() {
   refuseWhileRunning();
   requireUnused();
-  for (const file of lists()) await endRemembered(file, console.log);
+  for (const file of processLists()) await endRemembered(file, console.log);
   let removed = 0;
   removeAllData((line) => {
     removed += 1;

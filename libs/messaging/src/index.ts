@@ -8,6 +8,7 @@ export * as operations from './operations/index.js';
 export { OperationsDatabase, Pauses } from './operations/pauses.js';
 export { ReplayServer } from './books/replay-server.js';
 export type { MessagingOptions, MessagingRole } from './options.js';
+export { storable } from './cloud-event.js';
 export { Outbox } from './outbox/outbox.js';
 export { EventRefusedError, EventTooLargeError } from './outbox/recordable.js';
 export { Relay } from './outbox/relay.js';

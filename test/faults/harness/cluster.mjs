@@ -41,7 +41,7 @@ export class Cluster {
     this.mapper = mapper;
   }
 
-  /** One that works; if there is a choice, one that never hung, whose picture of queues and their consumers is not an old one. */
+  /** One that works; if there is a choice, one that never hung: one that did goes on answering for queues that it led before. */
   get alive() {
     const up = this.nodes.filter(({ isUp }) => isUp);
     return /** @type {ClusterNode} */ (up.find(({ hasHung }) => !hasHung) ?? up[0] ?? this.nodes[0]);

@@ -6,8 +6,6 @@ import { inboxesOf } from './expectations.mjs';
 
 /** The management API shows connections with some delay. */
 const PATIENCE_MS = 10_000;
-/** A broker that hung believes for a while that it still leads queues, and answers for them. */
-const PATIENCE_IN_A_CLUSTER_MS = 60_000;
 
 /**
  * Connections to the broker by service and purpose, such as `consumer publisher`.
@@ -138,8 +136,7 @@ async function wrongQueues(trial) {
 export async function wrongWhileRunning(trial) {
   const look = async () => [...(await overfullPools(trial)), ...(await wrongQueues(trial))];
   let problems = await look();
-  const patience = trial.scenario.cluster ? PATIENCE_IN_A_CLUSTER_MS : PATIENCE_MS;
-  for (const deadline = Date.now() + patience; problems.length > 0 && Date.now() < deadline;) {
+  for (const deadline = Date.now() + PATIENCE_MS; problems.length > 0 && Date.now() < deadline;) {
     await sleep(250);
     problems = await look();
   }

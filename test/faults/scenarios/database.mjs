@@ -68,7 +68,8 @@ export const databaseScenarios = [
         const [first, ...rest] = locks[name];
         for (let times = 0; times < 20; times++) {
           // In between, others take the second one and wait for the first.
-          await trial.databases.hold(name, patient, [`${first}; select pg_sleep(0.3)`, ...rest]).then((end) => end());
+          const end = await trial.databases.hold(name, patient, [`${first}; select pg_sleep(0.3)`, ...rest]);
+          await end();
         }
       };
       const before = [await deadlocks('consumer'), await deadlocks('producer')];

@@ -1,10 +1,17 @@
 // The payment provider, over HTTP. Every call may be repeated: the provider recognises its Idempotency-Key.
+import { storable } from '@app/messaging';
 import { z } from 'zod';
 import type { PaymentRequest } from '../payment-requests.js';
 
 const TIMEOUT_MS = 5_000;
 
-const acceptance = z.object({ reference: z.string().min(1).max(200).refine(isStorable) });
+const acceptance = z.object({
+  reference: z
+    .string()
+    .min(1)
+    .max(200)
+    .refine((text) => storable(text) === text),
+});
 
 /**
  * Asks for a payment or for a refund; what becomes of it is reported by webhook.
@@ -28,9 +35,4 @@ export async function callProvider(url: string, request: PaymentRequest): Promis
   const text = await response.text();
   if (!response.ok) throw new Error(`the provider answered ${response.status} ${text.slice(0, 200)}`);
   return acceptance.parse(JSON.parse(text)).reference;
-}
-
-/** Postgres stores no NUL. */
-function isStorable(text: string): boolean {
-  return !text.includes('\0');
 }

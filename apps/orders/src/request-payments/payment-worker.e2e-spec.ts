@@ -54,8 +54,8 @@ describe('the payment worker', () => {
     const [userId, sku] = [await orders.customer(), await orders.product(1_000)];
     return Promise.all(Array.from({ length: count }, () => orders.order(userId, { sku, quantity: 2 })));
   };
-  const nothingIsLeft = (orders: OrdersFixture) =>
-    eventually(async () => expect(await orders.rows('select * from payment_requests')).toEqual([]));
+  const nothingIsLeft = (orders: OrdersFixture, timeoutMs?: number) =>
+    eventually(async () => expect(await orders.rows('select * from payment_requests')).toEqual([]), { timeoutMs });
 
   it('asks once, at once, under the id of the payment, and keeps the provider’s name of it', async () => {
     const orders = await start();
@@ -77,12 +77,17 @@ describe('the payment worker', () => {
     ['breaks off', (call) => (call === 1 ? undefined : accepted)],
     ['fails', (call) => (call === 1 ? { status: 503, body: 'busy' } : accepted)],
     ['redirects', (call) => (call === 1 ? { status: 302, body: '' } : accepted)],
+    ['fails with what cannot be stored', (call) => (call === 1 ? { status: 500, body: 'no\0' } : accepted)],
+    [
+      'gives it a name that cannot be stored',
+      (call) => (call === 1 ? { status: 202, body: String.raw`{"reference":"\u0000"}` } : accepted),
+    ],
     ['answers nonsense', (call) => (call === 1 ? { status: 200, body: '<html>' } : accepted)],
   ])('asks again, under the same id, if the provider %s', async (_, answer) => {
     provider.answer = answer;
     const orders = await start();
     await orderWith(orders);
-    await nothingIsLeft(orders);
+    await nothingIsLeft(orders, 10_000); // else it was forgotten, and found again when its lease had ended
     expect(provider.calls).toHaveLength(2);
     expect(provider.calls[1]).toEqual(provider.calls[0]);
   });

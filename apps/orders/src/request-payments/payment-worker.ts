@@ -1,5 +1,6 @@
 // Calls the payment provider for every payment request. Any number of processes may do this at once; none holds a transaction
 // while it waits for the network. A crash makes a call again, with the same Idempotency-Key.
+import { storable } from '@app/messaging';
 import { Injectable, Logger, type BeforeApplicationShutdown, type OnApplicationBootstrap } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
 import { OrdersConfig } from '../config.js';
@@ -104,8 +105,5 @@ export function pauseAfter(attempts: number): number {
 /** `fetch` says "fetch failed" and hides the reason in the cause. */
 function messageOf(error: unknown): string {
   const { message, cause } = error as Error;
-  return (cause instanceof Error && cause.message ? `${message}: ${cause.message}` : message).replaceAll(
-    '\0',
-    '\ufffd',
-  );
+  return storable(cause instanceof Error && cause.message ? `${message}: ${cause.message}` : message);
 }

@@ -111,9 +111,8 @@ export class Applier {
         return true;
       } catch (error) {
         if (error instanceof StaleGateError) {
-          const isWrongGuess = trust === 'firsts' && !(error instanceof UnverifiedGuessError);
-          if (isWrongGuess) this.#lookFirst = LOOK_FIRST;
           if (trust !== 'firsts') await sleep(5);
+          else if (!(error instanceof UnverifiedGuessError)) this.#lookFirst = LOOK_FIRST;
           trust = 'nobody';
         } else if (error instanceof ForkError) {
           await this.options.holds.hold(error.source, error.epoch, error.message);

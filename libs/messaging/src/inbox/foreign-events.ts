@@ -31,14 +31,11 @@ export async function withoutEffect(
 async function stillParked(tx: OpenTransaction, items: readonly Item[]): Promise<Envelope[]> {
   const foreign = items.filter(({ envelope, parked }) => envelope.kind === 'foreign' && parked);
   if (foreign.length === 0) return [];
-  const ids = [foreign.map(({ parked }) => parked!.id)];
-  const taken = await tx.query<{ id: string }>(TAKE_PARKED, ids);
+  const taken = await tx.query<{ id: string }>(TAKE_PARKED, [foreign.map(({ parked }) => parked!.id)]);
   // A statement of its own: it sees what was committed before the lock was free.
-  const there = await tx.query<{ id: string }>(STILL_PARKED, ids);
-  const [mine, left] = [taken, there].map(({ rows }) => new Set(rows.map(({ id }) => id)));
-  return foreign.flatMap(({ envelope, parked: { id } = { id: '' } }) =>
-    mine!.has(id) && left!.has(id) ? [envelope] : [],
-  );
+  const there = await tx.query<{ id: string }>(STILL_PARKED, [taken.rows.map(({ id }) => id)]);
+  const mine = new Set(there.rows.map(({ id }) => id));
+  return foreign.flatMap(({ envelope, parked }) => (mine.has(parked!.id) ? [envelope] : []));
 }
 
 /** The foreign events among `items` that were never seen before; of several copies only the first. */
