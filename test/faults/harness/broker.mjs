@@ -64,27 +64,18 @@ export class Broker {
   }
 
   /**
-   * The same as it is at this moment; the management API is some seconds behind. What the broker has given up and could not
-   * dead-letter counts in `messages` only.
+   * Messages and consumers as the queues themselves have them at this moment. The management API is some seconds behind, and the
+   * figures of `list_queues` are those that the former leader had, for minutes, after another broker has taken over (seen in 3.10).
+   * What the broker has given up and could not dead-letter counts in `messages` only.
    * @param {string} vhost
-   * @returns {Promise<{ name: string, messages: number, messages_ready: number, messages_unacknowledged: number }[]>}
+   * @returns {Promise<{ name: string, messages: number, ready: number, unacknowledged: number, consumers: number }[]>}
    */
   async queuesNow(vhost) {
-    const columns = ['name', 'messages', 'messages_ready', 'messages_unacknowledged'];
-    return JSON.parse(await this.ctl('list_queues', '-p', vhost, '--quiet', '--formatter', 'json', ...columns));
-  }
-
-  /**
-   * The name of the queue of each consumer. From the consumers themselves: the figure in `list_queues` can be 0 for minutes after
-   * another broker has become the leader, while they work (seen in 3.10).
-   * @param {string} vhost @returns {Promise<string[]>}
-   */
-  async consumersNow(vhost) {
-    const columns = ['queue_name', 'activity_status'];
-    const said = await this.ctl('list_consumers', '-p', vhost, '--quiet', '--formatter', 'json', ...columns);
-    /** @type {{ queue_name: string, activity_status: string }[]} */
-    const consumers = JSON.parse(said);
-    return consumers.filter((one) => one.activity_status !== 'suspected_down').map((one) => one.queue_name);
+    const said = await this.ctl('eval', askQueues(vhost));
+    return [...said.matchAll(/^queue (\S+) (\d+) (\d+) (\d+) (\d+)$/gm)].map(([, name = '', ...figures]) => {
+      const [messages = 0, ready = 0, unacknowledged = 0, consumers = 0] = figures.map(Number);
+      return { name, messages, ready, unacknowledged, consumers };
+    });
   }
 
   /** Names as services give them: `consumer@host:pid purpose`. @param {string} vhost @returns {Promise<string[]>} */
@@ -119,3 +110,18 @@ export class Broker {
       });
   }
 }
+
+/** Asks the leaders, who ask the majority. Consumers whose broker is suspected to be down do not count. @param {string} vhost */
+const askQueues = (vhost) => `
+Ask = fun(Queue, Question) -> {ok, Answer, _} = ra:consistent_query(amqqueue:get_pid(Queue), Question), Answer end,
+[begin
+  {resource, _, queue, Name} = amqqueue:get_name(Queue),
+  Consumers = [C || C <- maps:values(Ask(Queue, fun rabbit_fifo:query_consumers/1)), element(6, C) =/= suspected_down],
+  io:format("queue ~s ~b ~b ~b ~b~n", [
+    Name,
+    Ask(Queue, fun rabbit_fifo:query_messages_total/1),
+    Ask(Queue, fun rabbit_fifo:query_messages_ready/1),
+    Ask(Queue, fun rabbit_fifo:query_messages_checked_out/1),
+    length(Consumers)])
+end || Queue <- rabbit_amqqueue:list(<<"${vhost}">>), amqqueue:get_type(Queue) =:= rabbit_quorum_queue],
+ok.`;

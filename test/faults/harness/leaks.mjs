@@ -109,17 +109,17 @@ async function overfullPools(trial) {
 async function wrongQueues(trial) {
   const problems = [];
   const queues = new Map((await trial.broker.queuesNow(trial.vhost)).map((queue) => [queue.name, queue]));
-  const consumers = await trial.broker.consumersNow(trial.vhost);
   for (const name of trial.names) {
     const running = Object.values(trial.services).filter((one) => one.name === name && one.isRunning);
     const right = running.filter((service) => rolesOf(service).includes('inbox')).length;
     for (const inbox of inboxNames(trial, name)) {
       const queue = `${name}.inbox${inbox.slice(name.length)}`;
       for (const one of [queue, `${queue}.dead`]) {
-        const { messages_ready: ready = 0, messages_unacknowledged: taken = 0 } = queues.get(one) ?? {};
-        if (ready + taken > 0 && right > 0) problems.push(`leak: ${ready + taken} message(s) in ${one}`);
-        const has = consumers.filter((queue) => queue === one).length;
-        if (has !== right) problems.push(`leak: ${has} consumers of ${one}, not one of each of ${right} process(es)`);
+        const { ready = 0, unacknowledged = 0, consumers = 0 } = queues.get(one) ?? {};
+        const left = ready + unacknowledged;
+        if (left > 0 && right > 0) problems.push(`leak: ${left} message(s) in ${one}`);
+        if (consumers !== right)
+          problems.push(`leak: ${consumers} consumers of ${one}, not one of each of ${right} process(es)`);
       }
     }
   }

@@ -34,7 +34,7 @@ async function purgeMeanwhile(trial, from) {
   const lost = await waitingIn(trial, 'consumer.inbox');
   await trial.consumer.stop('SIGKILL');
   await trial.until('what it had taken is in the queue again', async () => {
-    const { messages, messages_ready: ready } = await messagesIn(trial, 'consumer.inbox');
+    const { messages, ready } = await messagesIn(trial, 'consumer.inbox');
     return messages === ready;
   });
   await trial.broker.api('DELETE', `queues/${trial.vhost}/consumer.inbox/contents`);
@@ -288,7 +288,7 @@ export const topologyScenarios = [
         await trial.broker.api('DELETE', `exchanges/${trial.vhost}/consumer.inbox.dead`);
         await consumer.stop('SIGKILL');
         await trial.sleep(5);
-        const { messages, messages_ready: ready } = await messagesIn(trial, 'consumer.inbox');
+        const { messages, ready } = await messagesIn(trial, 'consumer.inbox');
         const { messages: dead } = await messagesIn(trial, 'consumer.inbox.dead');
         if (messages === ready) await consumer.start();
         return messages > ready && { kept: messages - ready, dead };
