@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { bundledPackages } from './tools/jest/packages.mjs';
+import { typescript } from './tools/typescript.mjs';
 
 const rootDir = import.meta.dirname;
 
@@ -7,28 +8,15 @@ const rootDir = import.meta.dirname;
 // the packages are made of it. Production runs as ESM; test/ starts the real build.
 const packages = await bundledPackages();
 
-/** @param {object} parser */
-const swc = (parser) => [
-  '@swc/jest',
-  {
-    swcrc: false,
-    sourceMaps: 'inline',
-    module: { type: 'commonjs' },
-    jsc: {
-      target: 'es2023',
-      parser,
-      transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: false },
-      keepClassNames: true,
-    },
-  },
-];
+/** @param {import('@swc/core').JscConfig} jsc */
+const swc = (jsc) => ['@swc/jest', { swcrc: false, sourceMaps: 'inline', module: { type: 'commonjs' }, jsc }];
 
 const base = {
   rootDir,
   testEnvironment: 'node',
   transform: {
-    '\\.ts$': swc({ syntax: 'typescript', decorators: true }),
-    '\\.m?js$': swc({ syntax: 'ecmascript' }),
+    '\\.ts$': swc(typescript),
+    '\\.m?js$': swc({ target: typescript.target, parser: { syntax: 'ecmascript' } }),
   },
   moduleNameMapper: {
     ...packages,

@@ -1,20 +1,19 @@
 // npm run events -- …: runs the compiled command of libs/messaging, and compiles it first if what there is is out of date.
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { run } from './infrastructure/commands.mjs';
-import { describe, Failure } from './infrastructure/failure.mjs';
+import { describe } from './infrastructure/failure.mjs';
 import { projectDir } from './infrastructure/outside.mjs';
-import { isBuilt } from './start/build.mjs';
+import { compile, hashOf } from './start/build.mjs';
 import { services } from './start/services.mjs';
 
 const command = 'libs/messaging/src/operations/cli/main.js';
-const folder = path.join(projectDir, 'dist/events');
+const output = 'dist/events';
+const folder = path.join(projectDir, output);
 const stamp = path.join(folder, '.built-from');
 const lock = path.join(projectDir, 'dist/.events-lock');
-const nest = path.join(projectDir, 'node_modules/@nestjs/cli/bin/nest.js');
+const compiler = path.join(projectDir, 'node_modules/@swc/core');
 
 try {
   await import(pathToFileURL(await findCommand()).href);
@@ -24,11 +23,13 @@ try {
 }
 
 async function findCommand() {
-  // `npm start` has compiled it together with the services.
-  const inServices = services.filter(({ name }) => existsSync(path.join(projectDir, 'dist/apps', name, command)));
-  const service = existsSync(nest) ? inServices.find(isBuilt) : inServices[0];
-  if (service) return path.join(projectDir, 'dist/apps', service.name, command);
-  const hash = hashOfSources();
+  if (!existsSync(compiler)) {
+    // Without the packages of development there is only what `npm run build` has compiled together with the services.
+    const programs = services.map(({ name }) => path.join(projectDir, 'dist/apps', name, command));
+    const program = programs.find((file) => existsSync(file));
+    if (program) return program;
+  }
+  const hash = hashOf(['libs']);
   const isFresh = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
   if (!isFresh()) await whileLocked(() => (isFresh() ? undefined : build(hash)));
   return path.join(folder, command);
@@ -36,13 +37,7 @@ async function findCommand() {
 
 /** @param {string} hash */
 async function build(hash) {
-  process.stderr.write('Compiling the command (once) …\n');
-  const { code, stdout, stderr } = await run(
-    process.execPath,
-    [nest, 'build', 'messaging', '--path', 'libs/messaging/tsconfig.events.json'],
-    { cwd: projectDir },
-  );
-  if (code !== 0) throw new Failure(`The command could not be compiled:\n${`${stdout}${stderr}`.trim()}`);
+  await compile('The command', ['libs'], output);
   writeFileSync(stamp, hash);
 }
 
@@ -72,17 +67,4 @@ function take() {
     if (age > 120_000) rmSync(lock, { recursive: true, force: true });
     return false;
   }
-}
-
-function hashOfSources() {
-  const sources = ['context', 'contracts', 'database', 'messaging'].flatMap((library) => {
-    const dir = `libs/${library}/src`;
-    const files = readdirSync(path.join(projectDir, dir), { recursive: true, encoding: 'utf8' });
-    return files.filter((file) => /\.ts$/.test(file) && !/spec\.ts$/.test(file)).map((file) => path.join(dir, file));
-  });
-  const hash = createHash('sha256');
-  for (const file of ['package-lock.json', 'tsconfig.json', ...sources].sort()) {
-    hash.update(`${file}\0`).update(readFileSync(path.join(projectDir, file)));
-  }
-  return hash.digest('hex');
 }

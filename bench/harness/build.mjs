@@ -4,7 +4,7 @@ import { entryOf } from '../../tools/start/services.mjs';
 
 const services = { name: 'bench', folder: 'bench/services', output: 'dist/bench' };
 
-/** The program, once it is built: as a container runs it, without the bundle. */
+/** The program, once it is built: one file for each module, as in a container. */
 export const PROGRAM = entryOf(services);
 
 export async function buildServices() {

@@ -12,6 +12,7 @@ import { bundleOf, entryOf, folderOf, outputOf } from './services.mjs';
 /** @param {string} relative */
 const inProject = (relative) => path.join(projectDir, relative);
 
+const COMPILER = inProject('tools/start/compile.mjs');
 const BUNDLER = inProject('tools/start/bundle.mjs');
 
 /** @param {Buildable} service */
@@ -21,30 +22,39 @@ const stampOf = (service) => inProject(`${outputOf(service)}/.built-from`);
 export const isBuilt = (service) =>
   existsSync(inProject(bundleOf(service))) &&
   existsSync(stampOf(service)) &&
-  readFileSync(stampOf(service), 'utf8') === hashOfSources(service);
+  readFileSync(stampOf(service), 'utf8') === hashOf(foldersOf(service));
 
-/** @param {Buildable} service */
-export const nestCommand = (service) => [inProject('node_modules/@nestjs/cli/bin/nest.js'), 'build', service.name];
-
-/** @param {Buildable} service */
+/**
+ * Makes what {@link entryOf} and {@link bundleOf} name.
+ * @param {Buildable} service
+ */
 export async function build(service) {
-  const hash = hashOfSources(service); // before: what is changed meanwhile is built next time
-  for (const command of [nestCommand(service), [BUNDLER, entryOf(service), bundleOf(service)]]) {
-    const { code, stdout, stderr } = await run(process.execPath, command, { cwd: projectDir, env: process.env });
-    const output = stripVTControlCharacters(`${stdout}${stderr}`).trim();
-    if (code !== 0) throw new Failure(`${service.name} could not be built:\n${output}`);
-  }
+  const hash = hashOf(foldersOf(service)); // before: what is changed meanwhile is built next time
+  await compile(service.name, foldersOf(service), outputOf(service));
+  await runTool(service.name, [BUNDLER, entryOf(service), bundleOf(service)]);
   writeFileSync(stampOf(service), hash);
 }
 
-/** @param {Buildable} service the app's own sources, those of all libraries, and what says how to build them */
-function hashOfSources(service) {
-  const folder = folderOf(service);
-  const configuration = ['package-lock.json', 'tsconfig.json', 'nest-cli.json', `${folder}/tsconfig.app.json`];
-  const bundling = ['bundle.mjs', 'warm-up.mjs'].map((file) => `tools/start/${file}`);
-  const files = [...configuration, ...bundling, ...sourcesIn(folder), ...sourcesIn('libs')];
+/**
+ * @param {string} name for messages
+ * @param {string[]} folders of sources
+ * @param {string} output
+ */
+export const compile = (name, folders, output) => runTool(name, [COMPILER, output, ...folders]);
+
+/** @param {string} name @param {string[]} command */
+async function runTool(name, command) {
+  const { code, stdout, stderr } = await run(process.execPath, command, { cwd: projectDir, env: process.env });
+  const output = stripVTControlCharacters(`${stdout}${stderr}`).trim();
+  if (code !== 0) throw new Failure(`${name} could not be built:\n${output}`);
+}
+
+/** @param {string[]} folders @returns {string} of their sources, and of what says how to build them */
+export function hashOf(folders) {
+  const tools = ['typescript.mjs', 'start/compile.mjs', 'start/bundle.mjs', 'start/warm-up.mjs'];
+  const configuration = ['package-lock.json', 'tsconfig.json', ...tools.map((file) => `tools/${file}`)];
   const hash = createHash('sha256');
-  for (const file of files)
+  for (const file of [...configuration, ...folders.flatMap(sourcesIn)])
     hash
       .update(`${file}\0`)
       .update(readFileSync(inProject(file)))
@@ -52,8 +62,11 @@ function hashOfSources(service) {
   return hash.digest('hex');
 }
 
-/** @param {string} folder */
-const sourcesIn = (folder) =>
+/** The app's own sources, and those of all libraries. @param {Buildable} service */
+const foldersOf = (service) => [`${folderOf(service)}/src`, 'libs'];
+
+/** @param {string} folder @returns {string[]} relative to the project */
+export const sourcesIn = (folder) =>
   readdirSync(inProject(folder), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts') && !file.endsWith('spec.ts'))
     .map((file) => path.join(folder, file))

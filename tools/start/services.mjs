@@ -70,7 +70,7 @@ export const folderOf = ({ name, folder }) => folder ?? `apps/${name}`;
 /** @param {Buildable} service */
 export const outputOf = ({ name, output }) => output ?? `dist/apps/${name}`;
 
-/** What `nest build` makes. @param {Buildable} service */
+/** Where `nest build` puts the program, too. @param {Buildable} service */
 export const entryOf = (service) => service.entry ?? `${outputOf(service)}/${folderOf(service)}/src/main.js`;
 
 /** The same as one file, which starts faster. @param {Buildable} service */

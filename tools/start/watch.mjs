@@ -1,7 +1,8 @@
+import path from 'node:path';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { Rank, startProcess } from '../infrastructure/processes.mjs';
-import { hashOfOutput, nestCommand } from './build.mjs';
+import { hashOfOutput } from './build.mjs';
 import { nameWidth } from './services.mjs';
 import { isStopping } from './shutdown.mjs';
 import { colour, print } from './steps.mjs';
@@ -33,7 +34,9 @@ export async function watch(service) {
     if (/Found 0 errors/.test(line)) finished();
     else if (line.trim() && !/Starting compilation|File change detected/.test(line)) print(`${label} ${line}`);
   };
-  const compiler = await startProcess(process.execPath, [...nestCommand(service), '--watch', '--preserveWatchOutput'], {
+  const nest = path.join(projectDir, 'node_modules/@nestjs/cli/bin/nest.js');
+  const command = [nest, 'build', service.name, '--watch', '--preserveWatchOutput'];
+  const compiler = await startProcess(process.execPath, command, {
     cwd: projectDir,
     env: process.env,
     onLine,

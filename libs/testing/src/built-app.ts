@@ -5,8 +5,7 @@ import { bundleOf, examples, services } from '../../../tools/start/services.mjs'
 import { projectDir, variable } from './environment.js';
 
 /**
- * The program that `nest build` makes of an app, as `npm start` runs it; builds it if its sources have changed. One test file
- * builds, others wait.
+ * The program that `npm start` runs; builds it if its sources have changed. One test file builds, others wait.
  * @returns its path
  */
 export async function builtApp(name: string): Promise<string> {

@@ -1,5 +1,5 @@
 export { builtApp } from './built-app.js';
-export type { Courier, Place, TestEnvelope } from './courier.js';
+export { courierTo, type Courier, type Place, type TestEnvelope } from './courier.js';
 export { eventually } from './eventually.js';
 export { freePort } from './free-port.js';
 export { httpClient, type TestHttp, type TestResponse } from './http-client.js';

@@ -9,6 +9,8 @@ export interface ServiceProcess extends TestProcess {
 }
 
 export interface ServiceProcessOptions {
+  /** Another build than that of `npm start`. */
+  program?: string;
   port: number;
   databaseUrl: string;
   rabbitmqUrl: string;
@@ -20,11 +22,12 @@ export interface ServiceProcessOptions {
 /** A start takes a second of CPU, which a machine that runs other tests may not have for a while. */
 const BUSY_MACHINE_MS = 60_000;
 
-/** Starts an app as it is in production: the build, in a process of its own. Waits until it is ready. */
+/** Starts an app as `npm start` does, in a process of its own. Waits until it is ready. */
 export async function startServiceProcess(service: string, options: ServiceProcessOptions): Promise<ServiceProcess> {
   const { port, databaseUrl, rabbitmqUrl, env } = options;
+  const program = options.program ?? (await builtApp(service));
   const prefix = service.toUpperCase();
-  const running = await startProcess(process.execPath, ['--enable-source-maps', await builtApp(service)], {
+  const running = await startProcess(process.execPath, ['--enable-source-maps', program], {
     env: {
       [`${prefix}_PORT`]: String(port),
       [`${prefix}_DATABASE_URL`]: databaseUrl,

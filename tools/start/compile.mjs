@@ -1,0 +1,32 @@
+// node tools/start/compile.mjs <output> <folder>…: compiles what is in these folders to the same files as `nest build`, in a tenth
+// of the time, because it does not check types; `npm run check` does.
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { transformFile } from '@swc/core';
+import { projectDir } from '../infrastructure/outside.mjs';
+import { typescript } from '../typescript.mjs';
+import { sourcesIn } from './build.mjs';
+
+const [output = '', ...folders] = process.argv.slice(2);
+const folder = path.resolve(projectDir, output);
+const { compilerOptions } = JSON.parse(await readFile(path.join(projectDir, 'tsconfig.json'), 'utf8'));
+
+await rm(folder, { recursive: true, force: true });
+await Promise.all(folders.flatMap(sourcesIn).map(compile));
+
+/** @param {string} file relative to the project */
+async function compile(file) {
+  const source = path.join(projectDir, file);
+  const target = path.join(folder, file.replace(/\.ts$/, '.js'));
+  const { code, map = '' } = await transformFile(source, {
+    cwd: projectDir,
+    swcrc: false,
+    sourceMaps: true,
+    sourceFileName: path.relative(path.dirname(target), source),
+    module: { type: 'es6', resolveFully: true },
+    jsc: { ...typescript, baseUrl: projectDir, paths: compilerOptions.paths },
+  });
+  await mkdir(path.dirname(target), { recursive: true });
+  await writeFile(target, `${code}//# sourceMappingURL=${path.basename(target)}.map\n`);
+  await writeFile(`${target}.map`, map);
+}
