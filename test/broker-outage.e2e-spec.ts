@@ -16,10 +16,17 @@ describe('RabbitMQ is away', () => {
   let vhost: TestVhost;
   let users: TestService;
   let orders: TestService;
+  /** Nobody listens on its ports any more; its process stays, which makes the next start quick. */
+  const stopBroker = async () => {
+    // RabbitMQ 3.x waits five seconds in vain for this handler as it stops. No blanks: they separate arguments.
+    const withoutHandler = 'gen_event:delete_handler(rabbit_event,rabbit_mgmt_db_handler,[])';
+    await servers.rabbitmqctl(['eval', `${withoutHandler},rabbit:stop().`]);
+  };
+  const startBroker = () => servers.rabbitmqctl(['start_app']);
   beforeAll(async () => {
     servers = await startServers({ only: 'rabbitmq' });
     vhost = await vhostOn(servers.rabbitmqUrl, servers.managementUrl);
-    await servers.stop('rabbitmq');
+    await stopBroker();
     // Whoever reaches the new broker first may tell something before the other listens: the books bring it.
     const env = { BOOKS_INTERVAL_MS: '500' };
     [users, orders] = await Promise.all([
@@ -42,11 +49,11 @@ describe('RabbitMQ is away', () => {
   const areCustomers = (ids: readonly string[]) =>
     eventually(
       async () => {
-        const known = await orders.rows<{ user_id: string }>(
-          'select user_id from customers where user_id = any($1)',
+        const [known] = await orders.rows(
+          'select count(*)::int as customers from customers where user_id = any($1)',
           ids,
         );
-        expect(known).toHaveLength(ids.length);
+        expect(known).toEqual({ customers: ids.length });
       },
       { timeoutMs: 20_000 },
     );
@@ -77,7 +84,7 @@ describe('RabbitMQ is away', () => {
     expect(await orders.http('GET', `/customers/${id}`)).toMatchObject({ status: 404 });
     expect(await unpublished()).toBe(1);
 
-    await servers.start('rabbitmq');
+    await startBroker();
     await areCustomers([id]);
     await isReady();
     expect(await unpublished()).toBe(0);
@@ -86,13 +93,13 @@ describe('RabbitMQ is away', () => {
   it('while they work: users are accepted, and become customers when it is back', async () => {
     const before = await register('before@example.com');
     await areCustomers([before]);
-    await servers.stop('rabbitmq');
+    await stopBroker();
     await eventually(async () => expect((await users.ready()).body).toMatchObject({ status: 'degraded' }));
     const ids = await Promise.all(Array.from({ length: 50 }, (_, i) => register(`during-${i}@example.com`)));
     expect(await unpublished()).toBe(50);
     expect(await orders.http('GET', `/customers/${before}`)).toMatchObject({ status: 200 });
 
-    await servers.start('rabbitmq');
+    await startBroker();
     await areCustomers(ids);
     await isReady();
     expect(await register('after@example.com')).toEqual(expect.any(String));
@@ -103,8 +110,10 @@ describe('RabbitMQ is away', () => {
     try {
       await load.more(100);
       await servers.kill('rabbitmq');
+      load.pauseMs = 20; // what starts needs the processor, too
       await load.more(100);
       await servers.start('rabbitmq');
+      load.pauseMs = 0;
       await load.more(100);
     } finally {
       await load.stop();

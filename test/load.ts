@@ -7,6 +7,8 @@ export interface Load {
   readonly accepted: readonly string[];
   /** Answers that are neither 201 nor a failure to connect. */
   readonly refused: readonly string[];
+  /** Between two requests of a client; 0 at first. */
+  pauseMs: number;
   /** Waits until `count` more users were accepted. */
   more(count: number): Promise<void>;
   /** @returns when the last request is over */
@@ -24,15 +26,16 @@ export function startLoad(http: TestHttp, clients = 8): Load {
         const { status, body } = await http('POST', '/users', { name: 'Load', email: `${randomUUID()}@example.com` });
         if (status === 201) accepted.push((body as { id: string }).id);
         else refused.push(`${status} ${JSON.stringify(body)}`);
+        if (load.pauseMs > 0) await delay(load.pauseMs);
       } catch {
         await delay(20); // the service is away
       }
     }
   };
-  const clientsAtWork = Array.from({ length: clients }, client);
-  return {
+  const load: Load = {
     accepted,
     refused,
+    pauseMs: 0,
     more: async (count) => {
       const goal = accepted.length + count;
       await eventually(
@@ -47,4 +50,6 @@ export function startLoad(http: TestHttp, clients = 8): Load {
       await Promise.all(clientsAtWork);
     },
   };
+  const clientsAtWork = Array.from({ length: clients }, client);
+  return load;
 }

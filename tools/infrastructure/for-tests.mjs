@@ -32,7 +32,6 @@ export async function startTestInfrastructure(log = () => {}) {
       '//',
       `//${rabbitmq.user}:${rabbitmq.password}@`,
     );
-    process.env.TEST_RABBITMQ_CONTROL = JSON.stringify(rabbitmq.control);
     process.env.TEST_POSTGRES_URL = postgres.url;
     return started;
   } catch (error) {

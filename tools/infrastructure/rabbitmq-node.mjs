@@ -37,8 +37,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
   const { conf, advanced } = configuration({ ports, log: file('log'), statisticsMs });
   writeFileSync(file('rabbitmq.conf'), conf);
   writeFileSync(file('advanced.config'), advanced);
-  const own = environment({ dir, name, ports, path: searchPath() });
-  const env = { ...inherited(), ...own };
+  const env = { ...inherited(), ...environment({ dir, name, ports, path: searchPath() }) };
 
   /** @type {Awaited<ReturnType<typeof startProcess>>[]} */
   let processes = [];
@@ -87,8 +86,6 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
     password,
     owned: true,
     ports,
-    /** What it takes to call RabbitMQ's tools for this node. */
-    control: { scripts, env: own },
     get pid() {
       return brokerPid(dir);
     },

@@ -68,7 +68,7 @@ async function tell() {
 }
 
 async function obey() {
-  console.log(JSON.stringify({ ...addresses, control: servers.rabbitmq?.control }));
+  console.log(JSON.stringify(addresses));
   for await (const line of createInterface({ input: process.stdin })) {
     const [verb = '', name = '', ...rest] = line.trim().split(/\s+/);
     try {

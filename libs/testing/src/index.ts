@@ -3,7 +3,6 @@ export { courierTo, type Courier, type Place, type TestEnvelope } from './courie
 export { eventually } from './eventually.js';
 export { freePort } from './free-port.js';
 export { httpClient, type TestHttp, type TestResponse } from './http-client.js';
-export { rabbitmqctl } from './rabbitmqctl.js';
 export { startTcpProxy, type Direction, type TcpProxy } from './tcp-proxy.js';
 export { createTestDatabase, type TestDatabase } from './test-database.js';
 export { startProcess, type TestProcess } from './test-process.js';

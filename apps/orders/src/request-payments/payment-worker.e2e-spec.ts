@@ -31,34 +31,43 @@ async function startProvider(): Promise<Provider> {
   return provider;
 }
 
-describe('the payment worker', () => {
-  let provider: Provider;
-  let database: TestDatabase;
-  const running: OrdersFixture[] = [];
-  beforeEach(async () => {
-    [provider, database] = await Promise.all([startProvider(), createServiceDatabase('orders')]);
-  });
-  afterEach(async () => {
-    for (const service of running.splice(0)) await service.stop();
-    provider.server.close();
-    provider.server.closeAllConnections();
-    await database.drop();
-  });
+let provider: Provider;
+let database: TestDatabase;
+const running: OrdersFixture[] = [];
+const open = async () => {
+  [provider, database] = await Promise.all([startProvider(), createServiceDatabase('orders')]);
+};
+const close = async () => {
+  for (const service of running.splice(0)) await service.stop();
+  provider.server.close();
+  provider.server.closeAllConnections();
+  await database.drop();
+};
+const start = async (roles = 'api,relay,inbox,workers', env: Record<string, string> = {}) => {
+  const service = await startOrders({ database, env: { PAYMENT_PROVIDER_URL: provider.url, ROLES: roles, ...env } });
+  running.push(service);
+  return service;
+};
+const orderWith = async (orders: OrdersFixture, count = 1) => {
+  const [userId, sku] = [await orders.customer(), await orders.product(1_000)];
+  return Promise.all(Array.from({ length: count }, () => orders.order(userId, { sku, quantity: 2 })));
+};
+const nothingIsLeft = (orders: OrdersFixture, timeoutMs?: number) =>
+  eventually(async () => expect(await orders.rows('select * from payment_requests')).toEqual([]), { timeoutMs });
 
-  const start = async (roles = 'api,relay,inbox,workers', env: Record<string, string> = {}) => {
-    const service = await startOrders({ database, env: { PAYMENT_PROVIDER_URL: provider.url, ROLES: roles, ...env } });
-    running.push(service);
-    return service;
-  };
-  const orderWith = async (orders: OrdersFixture, count = 1) => {
-    const [userId, sku] = [await orders.customer(), await orders.product(1_000)];
-    return Promise.all(Array.from({ length: count }, () => orders.order(userId, { sku, quantity: 2 })));
-  };
-  const nothingIsLeft = (orders: OrdersFixture, timeoutMs?: number) =>
-    eventually(async () => expect(await orders.rows('select * from payment_requests')).toEqual([]), { timeoutMs });
+describe('the payment worker', () => {
+  let orders: OrdersFixture;
+  beforeAll(async () => {
+    await open();
+    orders = await start();
+  });
+  afterAll(close);
+  beforeEach(() => {
+    provider.calls.length = 0;
+    provider.answer = () => accepted;
+  });
 
   it('asks once, at once, under the id of the payment, and keeps the provider’s name of it', async () => {
-    const orders = await start();
     const [order] = await orderWith(orders);
     await nothingIsLeft(orders);
     const { id: paymentId } = await orders.payment(order!.id);
@@ -70,7 +79,9 @@ describe('the payment worker', () => {
         body: { paymentId, orderId, userId, amountMinor: 2_500, currency: 'EUR' },
       },
     ]);
-    expect(await orders.rows('select provider_reference from payments')).toEqual([{ provider_reference: 'pay_1' }]);
+    expect(await orders.rows('select provider_reference from payments where order_id = $1', orderId)).toEqual([
+      { provider_reference: 'pay_1' },
+    ]);
   });
 
   it.each<[string, Provider['answer']]>([
@@ -85,12 +96,33 @@ describe('the payment worker', () => {
     ['answers nonsense', (call) => (call === 1 ? { status: 200, body: '<html>' } : accepted)],
   ])('asks again, under the same id, if the provider %s', async (_, answer) => {
     provider.answer = answer;
-    const orders = await start();
     await orderWith(orders);
     await nothingIsLeft(orders, 10_000); // else it was forgotten, and found again when its lease had ended
     expect(provider.calls).toHaveLength(2);
     expect(provider.calls[1]).toEqual(provider.calls[0]);
   });
+
+  it('no longer asks for an order that is cancelled, and shows what it could not ask', async () => {
+    provider.answer = () => ({ status: 500, body: 'no' });
+    const started = Date.now();
+    const [order] = await orderWith(orders);
+    await eventually(async () =>
+      expect(await orders.rows('select error from payment_requests')).toEqual([
+        { error: expect.stringContaining('the provider answered 500 no') },
+      ]),
+    );
+    const { body } = await orders.http('GET', '/metrics');
+    const age = Number(/^payment_requests_oldest_age_seconds (\d+\.\d+)$/m.exec(String(body))?.[1]);
+    expect(age).toBeGreaterThan(0);
+    expect(age).toBeLessThanOrEqual((Date.now() - started) / 1000);
+    await orders.http('POST', `/orders/${order!.id}/cancel`);
+    await nothingIsLeft(orders);
+  });
+});
+
+describe('payment workers', () => {
+  beforeEach(open);
+  afterEach(close);
 
   it('leaves what is to be asked for whoever comes after it', async () => {
     const first = await start('api,relay,inbox');
@@ -125,24 +157,6 @@ describe('the payment worker', () => {
     await nothingIsLeft(orders);
     expect(new Set(provider.calls.map(({ key }) => key)).size).toBe(60);
     expect(provider.calls).toHaveLength(60);
-  });
-
-  it('no longer asks for an order that is cancelled, and shows what it could not ask', async () => {
-    provider.answer = () => ({ status: 500, body: 'no' });
-    const orders = await start();
-    const started = Date.now();
-    const [order] = await orderWith(orders);
-    await eventually(async () =>
-      expect(await orders.rows('select error from payment_requests')).toEqual([
-        { error: expect.stringContaining('the provider answered 500 no') },
-      ]),
-    );
-    const { body } = await orders.http('GET', '/metrics');
-    const age = Number(/^payment_requests_oldest_age_seconds (\d+\.\d+)$/m.exec(String(body))?.[1]);
-    expect(age).toBeGreaterThan(0);
-    expect(age).toBeLessThanOrEqual((Date.now() - started) / 1000);
-    await orders.http('POST', `/orders/${order!.id}/cancel`);
-    await nothingIsLeft(orders);
   });
 
   it('waits longer each time, up to a minute, and never in step with others', () => {

@@ -3,7 +3,6 @@ import { UserRegistered } from '@app/contracts';
 import {
   createTestVhost,
   eventually,
-  rabbitmqctl,
   reactingService,
   startTestService,
   Teller,
@@ -88,7 +87,7 @@ describe('A running inbox says what to do, and goes on by itself once it is done
   it.each(['configure', 'read'])('has revoked its permission to %s', async (permission) => {
     await permit({ [permission]: '^$' });
     // A channel remembers what it was permitted, for as long as it is busy every now and then.
-    await rabbitmqctl(['close_all_connections', '--vhost', vhost.name, 'permissions have changed']);
+    await vhost.api('DELETE', `connections/username/${user.name}`);
     await says(/ACCESS.REFUSED.*needs configure, write and read permission/);
     const meanwhile = await tell();
     await permit();

@@ -8,19 +8,12 @@ import { behaviour, startShop, TOKEN, UserMoved, type Shop } from './shop.fixtur
 const registration = (userId: string) => new UserRegistered({ userId, name: 'Ann', email: 'a@example.com' });
 
 let shop: Shop;
-afterEach(() => shop.stop());
 
-describe('/ops', () => {
-  it('is closed without a token, and says how to open it', async () => {
-    shop = await startShop({ env: { OPS_TOKEN: 'off' } });
-    const answer = await shop.ops('GET', '/parked');
-    expect(answer).toMatchObject({ status: 404, body: { detail: expect.stringContaining('Set OPS_TOKEN') as string } });
-    expect(answer.headers.get('content-type')).toBe('application/problem+json');
-    expect((await shop.ops('POST', '/pause', { scope: 'relay', reason: 'x' })).status).toBe(404);
-  });
+describe('/ops, of a service to which nothing happens,', () => {
+  beforeAll(async () => (shop = await startShop({ env: { HOST: '0.0.0.0' } })));
+  afterAll(() => shop.stop());
 
   it('is open only to those who know the token', async () => {
-    shop = await startShop();
     for (const authorization of ['', 'Bearer', 'Bearer x', `Bearer ${TOKEN}x`, `Basic ${TOKEN}`, TOKEN]) {
       const answer = await shop.http('GET', '/ops', undefined, { authorization });
       expect([authorization, answer.status, answer.headers.get('www-authenticate')]).toEqual([
@@ -34,7 +27,6 @@ describe('/ops', () => {
   });
 
   it('is closed to other machines and to whoever comes through a proxy', async () => {
-    shop = await startShop({ env: { HOST: '0.0.0.0' } });
     const authorization = `Bearer ${TOKEN}`;
     for (const name of ['x-forwarded-for', 'forwarded', 'via']) {
       expect((await shop.http('GET', '/ops', undefined, { authorization, [name]: '127.0.0.1' })).status).toBe(403);
@@ -51,6 +43,97 @@ describe('/ops', () => {
         .end();
     });
     expect(status).toBe(403);
+  });
+
+  it('asks for a confirmation where nothing can be undone', async () => {
+    for (const path of ['/parked/skip', '/parked/retry', '/log/new-epoch', '/inboxes/orders/rebuild']) {
+      const answer = await shop.ops('POST', path, {});
+      expect([path, answer.status, answer.body]).toMatchObject([path, 400, { errors: [{ pointer: '#/confirm' }] }]);
+    }
+    expect(await shop.ops('POST', '/parked/skip', { dryRun: true })).toMatchObject({
+      status: 200,
+      body: { affected: 0 },
+    });
+    expect(await shop.ops('POST', '/inboxes/orders/rebuild', { confirm: true })).toMatchObject({ status: 409 });
+  });
+
+  it('refuses what makes no sense with a problem that says what does', async () => {
+    expect(await shop.ops('GET', '/parked/7')).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining('7') as string },
+    });
+    expect(await shop.ops('GET', '/parked/x')).toMatchObject({ status: 400 });
+    expect(await shop.ops('GET', '/parked?stat=dead')).toMatchObject({
+      status: 400,
+      body: { errors: [{ parameter: 'stat' }] },
+    });
+    expect(await shop.ops('GET', '/tail?since=tomorrow')).toMatchObject({ status: 400 });
+    const strange = await shop.http('GET', '/ops', undefined, {
+      authorization: `Bearer ${TOKEN}`,
+      'x-operator': 'a\tb',
+    });
+    expect(strange.status).toBe(200); // only actions need a name
+    const nameless = { authorization: `Bearer ${TOKEN}`, 'x-operator': 'a"b' };
+    expect(await shop.http('POST', '/ops/replay', {}, nameless)).toMatchObject({
+      status: 400,
+      body: { errors: [{ header: 'x-operator' }] },
+    });
+  });
+
+  it('takes a removed service away from the broker, and writes it down', async () => {
+    const { name, api } = shop.vhost;
+    const queues = ['shop.inbox', 'shop.inbox.dead', 'shop.replay-requests'];
+    for (const queue of queues) await api('PUT', `queues/${name}/${queue}`, { durable: true });
+    await api('PUT', `exchanges/${name}/shop.events`, { type: 'topic', durable: true });
+    const left = async () => (await shop.vhost.queues()).filter((queue) => queue.name.startsWith('shop.'));
+    const detach = (body: object) => shop.ops('POST', '/detach', body);
+
+    expect(await detach({ service: 'shop' })).toMatchObject({
+      status: 400,
+      body: { errors: [{ pointer: '#/confirm' }] },
+    });
+    expect(await detach({ service: 'nobody', confirm: true })).toMatchObject({ status: 404 });
+    const found = [...queues, 'shop.events'].map((object) => expect.objectContaining({ name: object }) as object);
+    expect(await detach({ service: 'shop', dryRun: true })).toMatchObject({
+      status: 200,
+      body: { found, affected: 4 },
+    });
+    expect(await left()).toHaveLength(3);
+
+    expect(await detach({ service: 'shop', confirm: true, reason: 'replaced' })).toMatchObject({
+      status: 200,
+      body: { found, affected: 4, kept: [] },
+    });
+    expect(await left()).toEqual([]);
+    // A service that still runs would only declare everything again.
+    expect(await detach({ service: 'orders', confirm: true })).toMatchObject({
+      status: 409,
+      body: { detail: expect.stringContaining('stop the service first') as string },
+    });
+    const { body: audit } = await shop.ops('GET', '/audit');
+    expect(audit).toMatchObject({
+      audit: [
+        {
+          action: 'detach',
+          affected: 4,
+          reason: 'replaced',
+          who: expect.stringContaining('http') as string,
+          parameters: { service: 'shop', inbox: null, objects: [...queues, 'shop.events'], kept: [] },
+        },
+      ],
+    });
+  });
+});
+
+describe('/ops', () => {
+  afterEach(() => shop.stop());
+
+  it('is closed without a token, and says how to open it', async () => {
+    shop = await startShop({ env: { OPS_TOKEN: 'off' } });
+    const answer = await shop.ops('GET', '/parked');
+    expect(answer).toMatchObject({ status: 404, body: { detail: expect.stringContaining('Set OPS_TOKEN') as string } });
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect((await shop.ops('POST', '/pause', { scope: 'relay', reason: 'x' })).status).toBe(404);
   });
 
   it('works in a process without the role api', async () => {
@@ -101,43 +184,6 @@ describe('/ops', () => {
     });
   });
 
-  it('asks for a confirmation where nothing can be undone', async () => {
-    shop = await startShop();
-    for (const path of ['/parked/skip', '/parked/retry', '/log/new-epoch', '/inboxes/orders/rebuild']) {
-      const answer = await shop.ops('POST', path, {});
-      expect([path, answer.status, answer.body]).toMatchObject([path, 400, { errors: [{ pointer: '#/confirm' }] }]);
-    }
-    expect(await shop.ops('POST', '/parked/skip', { dryRun: true })).toMatchObject({
-      status: 200,
-      body: { affected: 0 },
-    });
-    expect(await shop.ops('POST', '/inboxes/orders/rebuild', { confirm: true })).toMatchObject({ status: 409 });
-  });
-
-  it('refuses what makes no sense with a problem that says what does', async () => {
-    shop = await startShop();
-    expect(await shop.ops('GET', '/parked/7')).toMatchObject({
-      status: 404,
-      body: { detail: expect.stringContaining('7') as string },
-    });
-    expect(await shop.ops('GET', '/parked/x')).toMatchObject({ status: 400 });
-    expect(await shop.ops('GET', '/parked?stat=dead')).toMatchObject({
-      status: 400,
-      body: { errors: [{ parameter: 'stat' }] },
-    });
-    expect(await shop.ops('GET', '/tail?since=tomorrow')).toMatchObject({ status: 400 });
-    const strange = await shop.http('GET', '/ops', undefined, {
-      authorization: `Bearer ${TOKEN}`,
-      'x-operator': 'a\tb',
-    });
-    expect(strange.status).toBe(200); // only actions need a name
-    const nameless = { authorization: `Bearer ${TOKEN}`, 'x-operator': 'a"b' };
-    expect(await shop.http('POST', '/ops/replay', {}, nameless)).toMatchObject({
-      status: 400,
-      body: { errors: [{ header: 'x-operator' }] },
-    });
-  });
-
   it('shows both sides of the books: what was recorded here and what was applied there', async () => {
     shop = await startShop();
     const told = new UserMoved({ userId: randomUUID(), city: 'Rome' });
@@ -166,51 +212,6 @@ describe('/ops', () => {
     }
   });
 
-  it('takes a removed service away from the broker, and writes it down', async () => {
-    shop = await startShop();
-    const { name, api } = shop.vhost;
-    const queues = ['shop.inbox', 'shop.inbox.dead', 'shop.replay-requests'];
-    for (const queue of queues) await api('PUT', `queues/${name}/${queue}`, { durable: true });
-    await api('PUT', `exchanges/${name}/shop.events`, { type: 'topic', durable: true });
-    const left = async () => (await shop.vhost.queues()).filter((queue) => queue.name.startsWith('shop.'));
-    const detach = (body: object) => shop.ops('POST', '/detach', body);
-
-    expect(await detach({ service: 'shop' })).toMatchObject({
-      status: 400,
-      body: { errors: [{ pointer: '#/confirm' }] },
-    });
-    expect(await detach({ service: 'nobody', confirm: true })).toMatchObject({ status: 404 });
-    const found = [...queues, 'shop.events'].map((object) => expect.objectContaining({ name: object }) as object);
-    expect(await detach({ service: 'shop', dryRun: true })).toMatchObject({
-      status: 200,
-      body: { found, affected: 4 },
-    });
-    expect(await left()).toHaveLength(3);
-
-    expect(await detach({ service: 'shop', confirm: true, reason: 'replaced' })).toMatchObject({
-      status: 200,
-      body: { found, affected: 4, kept: [] },
-    });
-    expect(await left()).toEqual([]);
-    // A service that still runs would only declare everything again.
-    expect(await detach({ service: 'orders', confirm: true })).toMatchObject({
-      status: 409,
-      body: { detail: expect.stringContaining('stop the service first') as string },
-    });
-    const { body: audit } = await shop.ops('GET', '/audit');
-    expect(audit).toMatchObject({
-      audit: [
-        {
-          action: 'detach',
-          affected: 4,
-          reason: 'replaced',
-          who: expect.stringContaining('http') as string,
-          parameters: { service: 'shop', inbox: null, objects: [...queues, 'shop.events'], kept: [] },
-        },
-      ],
-    });
-  });
-
   it('tells everything else, too', async () => {
     shop = await startShop();
     await shop.register(randomUUID());
@@ -233,6 +234,8 @@ describe('/ops', () => {
 });
 
 describe('a sequence that was given up', () => {
+  afterEach(() => shop.stop());
+
   it('is dropped if it comes after all, and does not stop anything', async () => {
     shop = await startShop();
     const user = randomUUID();

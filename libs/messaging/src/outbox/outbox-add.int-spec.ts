@@ -3,7 +3,7 @@ import { runInContext } from '@app/context';
 import { event, UserRegistered } from '@app/contracts';
 import { z } from 'zod';
 import { MAX_EVENT_BYTES } from '../cloud-event.js';
-import { startOutbox, type OutboxFixture } from './outbox.fixture.js';
+import { noBroker, startOutbox, type OutboxFixture } from './outbox.fixture.js';
 import { Outbox } from './outbox.js';
 import { ENVELOPE_BYTES, EventRefusedError, EventTooLargeError } from './recordable.js';
 
@@ -22,7 +22,7 @@ describe('Outbox.add', () => {
   let fixture: OutboxFixture;
   let outbox: Outbox;
   beforeAll(async () => {
-    fixture = await startOutbox();
+    fixture = await startOutbox(noBroker);
     outbox = new Outbox(fixture.options(), fixture.relay()); // a relay that never runs: what is recorded stays
   });
   afterAll(() => fixture?.stop());

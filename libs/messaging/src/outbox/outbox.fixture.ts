@@ -29,6 +29,13 @@ export interface Addresses {
 
 export type OutboxFixture = Awaited<ReturnType<typeof startOutbox>>;
 
+/** For tests that publish nothing: no vhost, and nobody listens there. */
+export const noBroker = {
+  url: 'amqp://127.0.0.1:1',
+  connections: () => Promise.resolve([]),
+  drop: () => Promise.resolve(),
+} as unknown as TestVhost;
+
 /** @param givenVhost on a broker of the test's own; it is dropped in the end */
 export async function startOutbox(givenVhost?: TestVhost) {
   const [testDatabase, vhost] = await Promise.all([

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { OutboxReader } from './outbox-reader.js';
-import { startOutbox, type OutboxFixture } from './outbox.fixture.js';
+import { noBroker, startOutbox, type OutboxFixture } from './outbox.fixture.js';
 import { Window } from './window.js';
 
 /** More than the relay ever has on the way. */
@@ -11,7 +11,7 @@ const EVENT_BYTES = 200_000;
 describe('What is on the way to the broker is bounded in bytes:', () => {
   let outbox: OutboxFixture;
   beforeEach(async () => {
-    outbox = await startOutbox();
+    outbox = await startOutbox(noBroker);
     await outbox.fill(6, 6);
     await outbox.rows(`update messaging.events set data = json_build_object('name', repeat('x', $1))`, EVENT_BYTES);
     await outbox.rows(

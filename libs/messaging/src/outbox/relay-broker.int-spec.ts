@@ -73,7 +73,7 @@ describe('Relay', () => {
     it('finds each of several', async () => {
       const large = Array.from({ length: 5 }, randomUUID);
       await outbox.record(relay, large, 'x'.repeat(200));
-      await outbox.fill(300);
+      await outbox.fill(100);
       await outbox.emptied(30_000);
       const held = (await listUnpublishable(outbox.pool)).map(({ subject }) => subject);
       expect(held.sort()).toEqual(large.sort());
@@ -81,18 +81,18 @@ describe('Relay', () => {
 
     it('sends smaller messages if only a batch is too large', async () => {
       const heard = await outbox.listen();
-      await outbox.fill(1_000);
+      await outbox.fill(200);
       await outbox.emptied(30_000);
-      await outbox.fill(1_000);
+      await outbox.fill(200);
       await outbox.emptied(30_000);
-      await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(2_000), { timeoutMs: 30_000 });
+      await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(400), { timeoutMs: 30_000 });
       expect(await listUnpublishable(outbox.pool)).toEqual([]);
     });
 
     it('replay learns it, sends smaller messages, and leaves out what is too large alone', async () => {
-      const heard = await outbox.listen();
+      await relay.stop();
       await outbox.fill(1_000);
-      await outbox.emptied(30_000);
+      await outbox.rows('delete from messaging.outbox');
       const large = `update messaging.events set data = json_build_object('name', repeat('x', 800)) where position = 700`;
       await outbox.rows(large);
       const server = new ReplayServer(outbox.options());
@@ -118,13 +118,12 @@ describe('Relay', () => {
       const request = { queue: 'asks', ...log, aggregate: 'users.user', after: 0, upTo: 1_000 };
       const ask = () =>
         channel.publish(REPLAY_REQUESTS, 'users', Buffer.from(JSON.stringify(request)), { type: CHUNK_REQUEST });
-      const asking = setInterval(ask, 2_000);
+      const asking = setInterval(ask, 500);
       ask();
       await eventually(() => expect(reached).toBe(1_000), { timeoutMs: 30_000 });
       clearInterval(asking);
       const came = new Set(sequences);
       expect([came.size, came.has(699), came.has(700), came.has(701)]).toEqual([999, true, false, true]);
-      expect(heard.length).toBeGreaterThanOrEqual(1_000);
       await server.stop();
       await model.close();
     });
@@ -134,9 +133,9 @@ describe('Relay', () => {
       const [large, other] = [randomUUID(), randomUUID()];
       await outbox.record(relay, [large, other]);
       await outbox.emptied(30_000);
-      await outbox.fill(200);
+      await outbox.fill(50);
       await outbox.record(relay, [large], 'x'.repeat(200));
-      await outbox.fill(200);
+      await outbox.fill(50);
       await outbox.record(relay, [large, other]);
       await eventually(async () => expect(await outbox.pending()).toBe(1));
       const held = await listUnpublishable(outbox.pool);
@@ -164,7 +163,7 @@ describe('Relay', () => {
       arguments: { 'x-queue-type': 'quorum' },
     });
     await outbox.vhost.api('POST', `bindings/${outbox.vhost.name}/e/users.events/q/all`, { routing_key: '#' });
-    await outbox.fill(30_000);
+    await outbox.fill(10_000);
     await eventually(() => expect(relay.status.published).toBeGreaterThan(2_000), {
       intervalMs: 1,
       timeoutMs: 30_000,
@@ -175,7 +174,7 @@ describe('Relay', () => {
     await servers.start('rabbitmq');
     await outbox.emptied(30_000);
     const heard = await outbox.listen('all');
-    await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(31_000), { timeoutMs: 30_000 });
+    await eventually(() => expect(new Set(heard.map(({ id }) => id)).size).toBe(11_000), { timeoutMs: 30_000 });
     expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
   });
 });

@@ -30,7 +30,7 @@ describe('Relay, with a database in trouble', () => {
   it('goes on after its connections have been reset', async () => {
     const heard = await outbox.listen();
     const proxy = await through(outbox.databaseUrl);
-    await outbox.fill(20_000);
+    await outbox.fill(10_000);
     const relay = outbox.relay({ databaseUrl: proxy.url });
     relay.start();
     for (let n = 0; n < 5; n++) {
@@ -38,7 +38,7 @@ describe('Relay, with a database in trouble', () => {
       proxy.reset();
     }
     await outbox.emptied(15_000);
-    await arrived(heard, 20_000);
+    await arrived(heard, 10_000);
     expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
   });
 

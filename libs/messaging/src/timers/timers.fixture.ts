@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { UserRegistered } from '@app/contracts';
 import { eventually } from '@app/testing';
-import { startOutbox } from '../outbox/outbox.fixture.js';
+import { noBroker, startOutbox } from '../outbox/outbox.fixture.js';
 import { Outbox } from '../outbox/outbox.js';
 import { TimerWorker } from './timer-worker.js';
 import { Timers, type Due } from './timers.js';
@@ -21,7 +21,7 @@ interface Recorded {
 export type TimersFixture = Awaited<ReturnType<typeof startTimers>>;
 
 export async function startTimers() {
-  const { database, rows, options, relay, pool, pending, stop } = await startOutbox();
+  const { database, rows, options, relay, pool, pending, stop } = await startOutbox(noBroker);
   const workers: TimerWorker[] = [];
   const process = () => {
     const worker = new TimerWorker(options(), new Outbox(options(), relay()));
@@ -29,6 +29,7 @@ export async function startTimers() {
     return { worker, timers: new Timers(options(), worker) };
   };
   const { worker: first, timers } = process();
+  const outbox = new Outbox(options(), relay());
   const recorded = () =>
     rows<Recorded>('select subject, sequence, correlation_id, data from messaging.events order by position');
   return {
@@ -38,7 +39,7 @@ export async function startTimers() {
     pending,
     options,
     timers,
-    outbox: new Outbox(options(), relay()),
+    outbox,
     /** The worker of the process that sets the timers of a test; not started yet. */
     worker: first,
     workers,
@@ -51,11 +52,19 @@ export async function startTimers() {
       database.transaction(async (tx) => {
         for (const userId of users) await timers.set(tx, due, registered(userId), userId);
       }),
+    /** Records an event of each, in one transaction. */
+    tell: (users: readonly string[]) =>
+      database.transaction(async (tx) => {
+        for (const userId of users) await outbox.add(tx, registered(userId));
+      }),
     cancel: (keyOrId: string) => database.transaction((tx) => timers.cancel(tx, keyOrId)),
     recorded,
     left: () => rows<{ id: string; error: string | null }>('select id, error from messaging.timers order by due_at'),
     until: (events: number, timeoutMs = 5_000) =>
-      eventually(async () => expect(await recorded()).toHaveLength(events), { timeoutMs, intervalMs: 10 }),
+      eventually(
+        async () => expect(await rows('select count(*)::int as n from messaging.events')).toEqual([{ n: events }]),
+        { timeoutMs, intervalMs: 10 },
+      ),
     stop: async () => {
       await Promise.all(workers.map((worker) => worker.stop()));
       await stop();
