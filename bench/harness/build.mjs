@@ -2,7 +2,12 @@
 import { build, isBuilt } from '../../tools/start/build.mjs';
 import { entryOf } from '../../tools/start/services.mjs';
 
-const services = { name: 'bench', folder: 'bench/services', output: 'dist/bench' };
+export const services = {
+  name: 'bench',
+  folder: 'bench/services',
+  also: ['apps/users/src', 'apps/orders/src'],
+  output: 'dist/bench',
+};
 
 /** The program, once it is built: one file for each module, as in a container. */
 export const PROGRAM = entryOf(services);

@@ -1,6 +1,6 @@
 // RabbitMQ and Postgres alone, for working by hand: node tools/infrastructure/up.mjs [folder]
 // With --json, for programs: one line of JSON with the addresses, then commands from standard input, one a line
-// ("kill rabbitmq", "stop postgres", "start rabbitmq", "rabbitmqctl list_queues"), each answered by a line; the end of the
+// ("kill rabbitmq", "start rabbitmq", "rabbitmqctl list_queues"), each answered by a line; the end of the
 // input stops everything and removes the data.
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
@@ -90,7 +90,6 @@ async function perform(verb, name, rest) {
   const server = name === 'rabbitmq' ? servers.rabbitmq : name === 'postgres' ? servers.postgres : undefined;
   if (!server) throw new Error(`no server "${name}"`);
   if (verb === 'kill') await server.kill9();
-  else if (verb === 'stop') await server.stop();
   else if (verb === 'start') await server.start();
   else throw new Error(`no command "${verb}"`);
   return { pid: server.pid };

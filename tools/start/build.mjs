@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { Failure } from '../infrastructure/failure.mjs';
 import { projectDir } from '../infrastructure/outside.mjs';
 import { run } from '../infrastructure/commands.mjs';
+import { isAlive } from '../infrastructure/signals.mjs';
 import { bundleOf, entryOf, folderOf, outputOf } from './services.mjs';
 
 /** @typedef {import('./services.mjs').Buildable} Buildable */
@@ -30,29 +31,80 @@ export const isBuilt = (service) =>
  */
 export async function build(service) {
   const hash = hashOf(foldersOf(service)); // before: what is changed meanwhile is built next time
-  await compile(service.name, foldersOf(service), outputOf(service));
-  await runTool(service.name, [BUNDLER, entryOf(service), bundleOf(service)]);
-  writeFileSync(stampOf(service), hash);
+  const isDone = () => isBuilt(service);
+  await replace(outputOf(service), isDone, async (output) => {
+    const fresh = { ...service, output };
+    await runTool(output, [COMPILER, output, ...foldersOf(service)]);
+    await runTool(output, [BUNDLER, entryOf(fresh), bundleOf(fresh)]);
+    writeFileSync(stampOf(fresh), hash);
+  });
 }
 
 /**
- * @param {string} name for messages
+ * Compiles these folders alone, unless that has been done.
  * @param {string[]} folders of sources
  * @param {string} output
  */
-export const compile = (name, folders, output) => runTool(name, [COMPILER, output, ...folders]);
-
-/** @param {string} name @param {string[]} command */
-async function runTool(name, command) {
-  const { code, stdout, stderr } = await run(process.execPath, command, { cwd: projectDir, env: process.env });
-  const output = stripVTControlCharacters(`${stdout}${stderr}`).trim();
-  if (code !== 0) throw new Failure(`${name} could not be built:\n${output}`);
+export async function compile(folders, output) {
+  const hash = hashOf(folders);
+  const stamp = stampOf({ name: output, output });
+  const isDone = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
+  if (isDone()) return;
+  await replace(output, isDone, async (fresh) => {
+    await runTool(fresh, [COMPILER, fresh, ...folders]);
+    writeFileSync(stampOf({ name: output, output: fresh }), hash);
+  });
 }
 
-/** @param {string[]} folders @returns {string} of their sources, and of what says how to build them */
-export function hashOf(folders) {
-  const tools = ['typescript.mjs', 'start/compile.mjs', 'start/bundle.mjs', 'start/warm-up.mjs'];
-  const configuration = ['package-lock.json', 'tsconfig.json', ...tools.map((file) => `tools/${file}`)];
+/**
+ * What is there goes only when there is something new, and at once: it may be running, and others may build, too.
+ * @param {string} output
+ * @param {() => boolean} isDone by somebody else meanwhile
+ * @param {(folder: string) => Promise<void>} make
+ */
+async function replace(output, isDone, make) {
+  const [parent, name] = [path.dirname(output), path.basename(output)];
+  removeLeftovers(parent, `.${name}-`);
+  const fresh = path.join(parent, `.${name}-${process.pid}`); // as deep as the output: maps say where the sources are from there
+  try {
+    await make(fresh);
+    for (let attempts = 3; !isDone(); attempts--) {
+      rmSync(inProject(output), { recursive: true, force: true, maxRetries: 3 });
+      try {
+        renameSync(inProject(fresh), inProject(output));
+        return;
+      } catch (error) {
+        if (attempts === 1) throw error; // somebody else has been quicker, three times
+      }
+    }
+  } finally {
+    rmSync(inProject(fresh), { recursive: true, force: true });
+  }
+}
+
+/** Of builds that were killed. @param {string} folder @param {string} prefix in front of the pid */
+function removeLeftovers(folder, prefix) {
+  mkdirSync(inProject(folder), { recursive: true });
+  for (const name of readdirSync(inProject(folder))) {
+    const pid = Number(name.startsWith(prefix) && name.slice(prefix.length));
+    if (pid > 0 && pid !== process.pid && !isAlive(pid)) rmSync(inProject(`${folder}/${name}`), { recursive: true });
+  }
+}
+
+/** @param {string} output messages name the sources of what is in it @param {string[]} command */
+async function runTool(output, command) {
+  const { code, stdout, stderr } = await run(process.execPath, command, { cwd: projectDir, env: process.env });
+  if (code === 0) return;
+  const said = stripVTControlCharacters(`${stdout}${stderr}`).trim();
+  const compiled = new RegExp(`${output.replaceAll('.', '\\.')}/(\\S+?)\\.js`, 'g');
+  throw new Failure(`What has changed cannot be compiled:\n${said.replaceAll(compiled, '$1.ts')}`);
+}
+
+/** @param {string[]} folders @returns {string} of their sources, and of what makes something of them */
+function hashOf(folders) {
+  const tools = ['typescript.mjs', ...['build', 'compile', 'bundle', 'warm-up'].map((name) => `start/${name}.mjs`)];
+  const installed = 'node_modules/.package-lock.json';
+  const configuration = [installed, 'tsconfig.json', ...tools.map((file) => `tools/${file}`)];
   const hash = createHash('sha256');
   for (const file of [...configuration, ...folders.flatMap(sourcesIn)])
     hash
@@ -62,8 +114,8 @@ export function hashOf(folders) {
   return hash.digest('hex');
 }
 
-/** The app's own sources, and those of all libraries. @param {Buildable} service */
-const foldersOf = (service) => [`${folderOf(service)}/src`, 'libs'];
+/** The service's own sources, and those of all libraries. @param {Buildable} service */
+export const foldersOf = (service) => [`${folderOf(service)}/src`, ...(service.also ?? []), 'libs'];
 
 /** @param {string} folder @returns {string[]} relative to the project */
 export const sourcesIn = (folder) =>

@@ -1,6 +1,6 @@
-// node tools/start/compile.mjs <output> <folder>…: compiles what is in these folders to the same files as `nest build`, in a tenth
-// of the time, because it does not check types; `npm run check` does.
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+// node tools/start/compile.mjs <output> <folder>…: compiles what is in these folders as `nest build` does what it imports, in a tenth of
+// the time, because it does not check types; `npm run check` does.
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { transformFile } from '@swc/core';
 import { projectDir } from '../infrastructure/outside.mjs';
@@ -11,8 +11,13 @@ const [output = '', ...folders] = process.argv.slice(2);
 const folder = path.resolve(projectDir, output);
 const { compilerOptions } = JSON.parse(await readFile(path.join(projectDir, 'tsconfig.json'), 'utf8'));
 
-await rm(folder, { recursive: true, force: true });
-await Promise.all(folders.flatMap(sourcesIn).map(compile));
+try {
+  await Promise.all(folders.flatMap(sourcesIn).map(compile));
+} catch (error) {
+  // What swc says of a source ends where its own stack begins.
+  console.error(/** @type {Error} */ (error).message.split('Caused by:')[0]?.trim());
+  process.exitCode = 1;
+}
 
 /** @param {string} file relative to the project */
 async function compile(file) {

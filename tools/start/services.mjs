@@ -13,7 +13,10 @@ import { Failure } from '../infrastructure/failure.mjs';
  * @property {string} [entry] a program that needs no build, instead of apps/<name>
  */
 
-/** @typedef {Pick<Service, 'name' | 'folder' | 'entry'> & { output?: string }} Buildable `output` is where; default: dist/apps/<name> */
+/**
+ * @typedef {Pick<Service, 'name' | 'folder' | 'entry'> & { output?: string, also?: string[] }} Buildable `output` is where (default:
+ *   dist/apps/<name>), `also` the folders that it imports besides its own and the libraries
+ */
 
 /** Started by `WITH=shipping npm start`. @type {readonly Service[]} */
 export const examples = [

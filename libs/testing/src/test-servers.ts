@@ -13,8 +13,7 @@ export interface TestServers {
   readonly postgresUrl: string;
   /** With SIGKILL. */
   kill(server: Server): Promise<void>;
-  stop(server: Server): Promise<void>;
-  /** Starts a server again that was stopped or killed: same port, same data. */
+  /** Starts a server again that was killed: same port, same data. */
   start(server: Server): Promise<void>;
   /** @returns what it printed */
   rabbitmqctl(args: string[]): Promise<string>;
@@ -63,7 +62,6 @@ export async function startServers({ only }: { only?: Server } = {}): Promise<Te
     managementUrl: (addresses.RABBITMQ_MANAGEMENT_URL ?? '').replace('//', '//guest:guest@'),
     postgresUrl: addresses.POSTGRES_URL ?? '',
     kill: async (server) => void (await ask(`kill ${server}`)),
-    stop: async (server) => void (await ask(`stop ${server}`)),
     start: async (server) => void (await ask(`start ${server}`)),
     rabbitmqctl: async (command) => (await ask(`rabbitmqctl ${command.join(' ')}`)).stdout ?? '',
     close: async () => {

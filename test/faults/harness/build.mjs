@@ -2,7 +2,7 @@
 import { build, isBuilt } from '../../../tools/start/build.mjs';
 import { bundleOf } from '../../../tools/start/services.mjs';
 
-const services = { name: 'faults', folder: 'test/faults/services', output: 'dist/faults' };
+export const services = { name: 'faults', folder: 'test/faults/services', output: 'dist/faults' };
 
 /** The program, once it is built. */
 export const PROGRAM = bundleOf(services);

@@ -28,6 +28,9 @@ describe('an order, its payment and the provider', () => {
     const payments = (await orders.sandbox.payments()).filter((payment) => payment.orderId === orderId);
     return payments.map(({ capturedMinor, refundedMinor }) => capturedMinor - refundedMinor);
   };
+  /** The provider has been asked; its report may follow soon. */
+  const asked = (orderId: string) =>
+    eventually(async () => expect(await captured(orderId)).toEqual([0]), { intervalMs: 10 });
 
   it('approved: confirmed; the goods leave the stock, and everything is told once', async () => {
     const { id } = await orderIn('approve');
@@ -73,7 +76,7 @@ describe('an order, its payment and the provider', () => {
 
   it('paid late, but not too late: waits, then confirmed', async () => {
     const { id } = await orderIn('late', 600);
-    await eventually(async () => expect(await captured(id)).toEqual([0])); // it has been asked for
+    await asked(id);
     expect(await orders.read(id)).toMatchObject({ status: 'awaiting-payment' });
     await orders.until(id, 'confirmed');
     expect(await captured(id)).toEqual([2_500]);
@@ -89,7 +92,7 @@ describe('an order, its payment and the provider', () => {
 
   it('paid after it was cancelled: refunded, and told', async () => {
     const { id } = await orderIn('late', 500);
-    await eventually(async () => expect(await captured(id)).toEqual([0])); // it has been asked for
+    await asked(id);
     expect(await cancel(id)).toMatchObject({ status: 202, body: { status: 'cancelled' } });
     const { id: paymentId } = await paymentIs(id, 'refunded');
     expect(await orders.told(paymentId)).toMatchObject([

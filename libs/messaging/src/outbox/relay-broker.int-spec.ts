@@ -68,6 +68,7 @@ describe('Relay', () => {
     const limitMessagesTo = (bytes: number) =>
       servers.rabbitmqctl(['eval', `application:set_env(rabbit,max_message_size,${bytes}).`]);
     beforeAll(async () => void (await limitMessagesTo(600)));
+    afterAll(async () => void (await limitMessagesTo(16_777_216))); // or the events of other tests travel alone
     beforeEach(restart); // a channel keeps the limit that it was opened with
 
     it('finds each of several', async () => {
@@ -170,6 +171,7 @@ describe('Relay', () => {
     });
     await servers.kill('rabbitmq');
     await outbox.fill(1_000);
+    expect(await outbox.pending()).toBeGreaterThan(1_000); // it was at work
     await eventually(() => expect(relay.status.broker.reason).toMatch(/Is RabbitMQ running/));
     await servers.start('rabbitmq');
     await outbox.emptied(30_000);

@@ -34,9 +34,10 @@ describe('Relay, with a database in trouble', () => {
     const relay = outbox.relay({ databaseUrl: proxy.url });
     relay.start();
     for (let n = 0; n < 5; n++) {
-      await wait(150);
+      await wait(60);
       proxy.reset();
     }
+    expect(await outbox.pending()).toBeGreaterThan(0); // it was at work
     await outbox.emptied(15_000);
     await arrived(heard, 10_000);
     expect(firstArrivalsOutOfOrder(heard)).toEqual([]);

@@ -50,7 +50,6 @@ describe('Relay', () => {
     const standby = outbox.relay();
     standby.start();
     await eventually(() => expect(standby.status.broker.state).toBe('connected'));
-    expect(standby.status.active).toBe(false);
     return [active, standby] as const;
   };
   const arrived = (events: number, timeoutMs: number) =>
@@ -72,6 +71,7 @@ describe('Relay', () => {
     const [active, standby] = await pair();
     await outbox.fill(10_000);
     await eventually(() => expect(heard.length).toBeGreaterThan(500), { intervalMs: 1 });
+    expect(standby.status).toMatchObject({ active: false, published: 0 });
     signal(active.pid, 'SIGKILL');
     await within(2_000, () => eventually(() => expect(standby.status.active).toBe(true), { intervalMs: 5 }));
     await arrived(10_000, 20_000);

@@ -6,7 +6,10 @@ import { BrokerLink } from './broker-link.js';
 describe('BrokerLink', () => {
   let links: LinksFixture;
   beforeAll(async () => (links = await startLinks()));
-  afterEach(() => links.reset());
+  afterEach(() => {
+    jest.restoreAllMocks();
+    return links.reset();
+  });
   afterAll(() => links.stop());
 
   it('connects again after a reset', async () => {
@@ -77,8 +80,8 @@ describe('BrokerLink', () => {
   });
 
   describe('stops quickly', () => {
-    const stops = async (made: BrokerLink) => {
-      expect(await links.timed(made.stop())).toBeLessThan(1_500);
+    const stops = async (made: BrokerLink, withinMs = 1_500) => {
+      expect(await links.timed(made.stop())).toBeLessThan(withinMs);
       expect(made.status.state).toBe('stopped');
       expect(made.channel).toBeUndefined();
     };
@@ -98,10 +101,12 @@ describe('BrokerLink', () => {
 
     it('while it waits for its next attempt', async () => {
       links.proxy.refuse();
+      jest.spyOn(Math, 'random').mockReturnValue(0.999); // the longest pauses: 220 ms, 440 ms, 880 ms
       const made = links.link([links.proxy.url]);
-      await links.because(made, /./);
-      await wait(150);
-      await stops(made);
+      await links.because(made, /ECONN/);
+      await wait(300); // so that it is in its second pause or a later one
+      expect(made.status.state).toBe('connecting');
+      await stops(made, 100);
     });
 
     it('while it is set up', async () => {
