@@ -68,7 +68,6 @@ describe('Relay', () => {
     const limitMessagesTo = (bytes: number) =>
       servers.rabbitmqctl(['eval', `application:set_env(rabbit,max_message_size,${bytes}).`]);
     beforeAll(async () => void (await limitMessagesTo(600)));
-    afterAll(async () => void (await limitMessagesTo(16_777_216))); // or the events of other tests travel alone
     beforeEach(restart); // a channel keeps the limit that it was opened with
 
     it('finds each of several', async () => {
