@@ -16,14 +16,16 @@ const inProject = (relative) => path.join(projectDir, relative);
 const COMPILER = inProject('tools/start/compile.mjs');
 const BUNDLER = inProject('tools/start/bundle.mjs');
 
-/** @param {Buildable} service */
-const stampOf = (service) => inProject(`${outputOf(service)}/.built-from`);
+/** @param {string} output */
+const stampOf = (output) => inProject(`${output}/.built-from`);
+
+/** @param {string} output @param {string[]} folders of sources */
+const isFresh = (output, folders) =>
+  existsSync(stampOf(output)) && readFileSync(stampOf(output), 'utf8') === hashOf(folders);
 
 /** @param {Buildable} service */
 export const isBuilt = (service) =>
-  existsSync(inProject(bundleOf(service))) &&
-  existsSync(stampOf(service)) &&
-  readFileSync(stampOf(service), 'utf8') === hashOf(foldersOf(service));
+  existsSync(inProject(bundleOf(service))) && isFresh(outputOf(service), foldersOf(service));
 
 /**
  * Makes what {@link entryOf} and {@link bundleOf} name.
@@ -31,13 +33,16 @@ export const isBuilt = (service) =>
  */
 export async function build(service) {
   const hash = hashOf(foldersOf(service)); // before: what is changed meanwhile is built next time
-  const isDone = () => isBuilt(service);
-  await replace(outputOf(service), isDone, async (output) => {
-    const fresh = { ...service, output };
-    await runTool(output, [COMPILER, output, ...foldersOf(service)]);
-    await runTool(output, [BUNDLER, entryOf(fresh), bundleOf(fresh)]);
-    writeFileSync(stampOf(fresh), hash);
-  });
+  await replace(
+    outputOf(service),
+    () => isBuilt(service),
+    async (output) => {
+      const fresh = { ...service, output };
+      await runTool(output, [COMPILER, output, ...foldersOf(service)]);
+      await runTool(output, [BUNDLER, entryOf(fresh), bundleOf(fresh)]);
+      writeFileSync(stampOf(output), hash);
+    },
+  );
 }
 
 /**
@@ -46,13 +51,12 @@ export async function build(service) {
  * @param {string} output
  */
 export async function compile(folders, output) {
-  const hash = hashOf(folders);
-  const stamp = stampOf({ name: output, output });
-  const isDone = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
+  const isDone = () => isFresh(output, folders);
   if (isDone()) return;
+  const hash = hashOf(folders);
   await replace(output, isDone, async (fresh) => {
     await runTool(fresh, [COMPILER, fresh, ...folders]);
-    writeFileSync(stampOf({ name: output, output: fresh }), hash);
+    writeFileSync(stampOf(fresh), hash);
   });
 }
 

@@ -1,5 +1,5 @@
-// node tools/start/compile.mjs <output> <folder>…: compiles what is in these folders as `nest build` does what it imports, in a tenth of
-// the time, because it does not check types; `npm run check` does.
+// node tools/start/compile.mjs <output> <folder>…: compiles all TypeScript in these folders to where `nest build` would put it, in a
+// tenth of the time, because it does not check types; `npm run check` does.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { transformFile } from '@swc/core';

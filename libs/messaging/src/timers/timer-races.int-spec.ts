@@ -101,7 +101,7 @@ describe('Timers, while others do things at the same time', () => {
   });
 
   it('fires once and only once while connections to the database break', async () => {
-    const users = ids(400);
+    const users = ids(1_000);
     await timers.setMany({ afterMs: 0 }, users);
     timers.worker.start();
     timers.another().start();
@@ -112,7 +112,7 @@ describe('Timers, while others do things at the same time', () => {
       );
       await new Promise((resolve) => setTimeout(resolve, 30));
     }
-    await timers.until(400, 10_000);
+    await timers.until(1_000, 10_000);
     expect(new Set((await timers.recorded()).map(({ subject }) => subject))).toEqual(new Set(users));
     expect(await timers.left()).toEqual([]);
   });
