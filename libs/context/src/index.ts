@@ -12,7 +12,7 @@ export interface Context {
   /** The id of the event that caused this work; absent for a request. */
   causationId?: string;
   /** W3C trace context of the work, if the caller sent one. */
-  traceparent?: string;
+  traceparent?: string | undefined;
   /** The open transaction, owned by `@app/database`. */
   transaction?: unknown;
   /** The event that is being applied, owned by `@app/messaging`. */

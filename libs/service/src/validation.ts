@@ -1,4 +1,4 @@
-import { StandardSchemaValidationPipe, type ArgumentMetadata } from '@nestjs/common';
+import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
 import { z } from 'zod';
 
 import { Problem, pointerOf, type ProblemError } from './problem.js';
@@ -14,36 +14,36 @@ export const uuidParam = z
  * Validates `@Body({ schema })`, `@Param(name, { schema })`, `@Query({ schema })` and answers 400 with one entry per problem:
  * `pointer` into the body, or the `parameter`. Messages that a schema gives itself win over the ones made here.
  */
-export class SchemaValidationPipe extends StandardSchemaValidationPipe {
-  override async transform<T>(value: T, metadata: ArgumentMetadata): Promise<T> {
-    return (await this.check(value, metadata)) as T;
-  }
-
-  private async check(value: unknown, { type, data, schema }: ArgumentMetadata): Promise<unknown> {
+export class SchemaValidationPipe implements PipeTransform {
+  /** Without a promise for what has no schema: events pass here, too, and were validated before. */
+  transform(value: unknown, { type, data, schema }: ArgumentMetadata): unknown {
     if (type === 'custom') return value;
-    const at = placeOf(type, data);
     if (type !== 'body') {
       const unsafe = unsafeText(value);
-      if (unsafe !== undefined) throw invalid([{ detail: unsafe.detail, ...at(unsafe.path) }]);
+      if (unsafe !== undefined) throw invalid([{ detail: unsafe.detail, ...placeOf(type, data)(unsafe.path) }]);
     }
-    if (schema === undefined) return value;
-    const issues: z.core.$ZodIssue[] = [];
-    if (schema instanceof z.core.$ZodType) {
-      const result = await z.safeParseAsync(schema, value, { error: describe });
-      if (result.success) return result.data;
-      issues.push(...result.error.issues);
-    } else {
-      const result = await schema['~standard'].validate(value);
-      if (result.issues === undefined) return result.value;
-      issues.push(...(result.issues as z.core.$ZodIssue[]));
-    }
-    throw invalid(issues.flatMap((issue) => entriesOf(issue, at)));
+    return schema === undefined ? value : validate(value, schema, placeOf(type, data));
   }
+}
+
+async function validate(value: unknown, schema: Schema, at: Place): Promise<unknown> {
+  const issues: z.core.$ZodIssue[] = [];
+  if (schema instanceof z.core.$ZodType) {
+    const result = await z.safeParseAsync(schema, value, { error: describe });
+    if (result.success) return result.data;
+    issues.push(...result.error.issues);
+  } else {
+    const result = await schema['~standard'].validate(value);
+    if (result.issues === undefined) return result.value;
+    issues.push(...(result.issues as z.core.$ZodIssue[]));
+  }
+  throw invalid(issues.flatMap((issue) => entriesOf(issue, at)));
 }
 
 const invalid = (errors: ProblemError[]): Problem =>
   new Problem(400, { detail: 'The request is not valid.', errors: errors.slice(0, 50) });
 
+type Schema = NonNullable<ArgumentMetadata['schema']>;
 type Path = readonly PropertyKey[];
 type Place = (path: Path) => Partial<ProblemError>;
 

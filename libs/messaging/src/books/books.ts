@@ -98,6 +98,7 @@ export class Books {
 
   /** Whether events of this log that are ahead may be dropped, because replay will bring them anyway. */
   isCatchingUp(source: string, epoch: string, aggregate: string): boolean {
+    if (this.#pulls.size === 0) return false; // asked for every event
     const pull = this.#pulls.get(`${source} ${epoch} ${aggregate}`);
     return pull !== undefined && pull.request.upTo - pull.request.after > CHUNK_POSITIONS;
   }

@@ -15,14 +15,7 @@ type Counted = Pick<LoggedEvent, 'source' | 'epoch' | 'aggregate' | 'page'>;
  */
 export function countApplied(tx: OpenTransaction, inbox: string, advanced: readonly Counted[]): void {
   if (advanced.length === 0) return;
-  const pages = new Map<string, { event: Counted; applied: number }>();
-  for (const event of advanced) {
-    const key = `${event.source} ${event.epoch} ${event.aggregate} ${event.page}`;
-    const page = pages.get(key);
-    if (page) page.applied++;
-    else pages.set(key, { event, applied: 1 });
-  }
-  const rows = [...pages.values()];
+  const rows = pagesOf(advanced);
   const values = [
     inbox,
     rows.map(({ event }) => event.source),
@@ -33,3 +26,29 @@ export function countApplied(tx: OpenTransaction, inbox: string, advanced: reado
   ];
   tx.queryLater(COUNT, values, countName());
 }
+
+interface Page {
+  event: Counted;
+  applied: number;
+}
+
+function pagesOf(events: readonly Counted[]): Page[] {
+  const pages = new Map<string, Page>();
+  let page: Page | undefined;
+  for (const event of events) {
+    if (!page || !isSamePage(page.event, event)) {
+      const key = `${event.source} ${event.epoch} ${event.aggregate} ${event.page}`;
+      page = pages.get(key);
+      if (!page) pages.set(key, (page = { event, applied: 0 }));
+    }
+    page.applied++;
+  }
+  return [...pages.values()];
+}
+
+/** Nearly always: a key for each event would cost more than all the rest. */
+const isSamePage = (one: Counted, other: Counted): boolean =>
+  one.page === other.page &&
+  one.aggregate === other.aggregate &&
+  one.source === other.source &&
+  one.epoch === other.epoch;

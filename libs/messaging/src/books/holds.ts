@@ -42,12 +42,12 @@ export class Holds {
 
   /** Why events of this log are not applied; `undefined`: they are. Answered from memory. */
   reasonFor(source: string, epoch: string): string | undefined {
-    return this.#reasons.get(`${source} ${epoch}`);
+    return this.#reasons.size === 0 ? undefined : this.#reasons.get(`${source} ${epoch}`);
   }
 
   /** Whether an operator has closed this life of a log, so that its events are dropped. Answered from memory. */
   isClosed(source: string, epoch: string): boolean {
-    return this.#closed.has(`${source} ${epoch}`);
+    return this.#closed.size > 0 && this.#closed.has(`${source} ${epoch}`);
   }
 
   /** Every log that is held and waits for a decision, with the reason. */

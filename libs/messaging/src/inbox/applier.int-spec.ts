@@ -43,19 +43,50 @@ describe('Applier', () => {
     expect(await inbox.parked()).toEqual([]);
   });
 
-  it('takes the streams of a large batch for new, and does not react again to those that are not', async () => {
-    const [had, fresh] = [users(30), users(30)];
-    await inbox.applier.apply(had, LIMIT_MS);
-    const reactedTo: string[] = [];
+  /** Counts what the reaction is called for. */
+  const countCalls = (): string[] => {
+    const calls: string[] = [];
     inbox.handle = (event, tx) => {
-      reactedTo.push(event.userId);
+      calls.push(event.userId);
       return see(event, tx);
     };
+    return calls;
+  };
+
+  it('takes the streams of a large batch for new, and does not react again to those that are not', async () => {
+    const [had, fresh] = [users(30), users(30)];
+    await inbox.applierOf().apply(had, LIMIT_MS); // another process: nobody here remembers it
+    const reactedTo = countCalls();
     await inbox.applier.apply([...had, ...fresh], LIMIT_MS);
     expect(reactedTo.sort()).toEqual(fresh.map(subjectOf).sort());
     expect(await inbox.seen()).toHaveLength(60);
     expect(await inbox.applied()).toBe(60);
     expect(await inbox.parked()).toEqual([]);
+  });
+
+  it('hands an event that comes alone on while it is checked, and rolls back if another process had it', async () => {
+    const had = arrival(randomUUID());
+    await inbox.applierOf().apply([had], LIMIT_MS);
+    const calls = countCalls();
+    await inbox.applier.apply([had], LIMIT_MS);
+    expect(calls).toEqual([subjectOf(had)]);
+    expect(await inbox.seenOf(subjectOf(had))).toEqual(['1']);
+    expect(await inbox.applied()).toBe(1);
+    await inbox.applier.apply([had], LIMIT_MS); // it looks first for a while
+    expect(calls).toHaveLength(1);
+  });
+
+  it('does not hand on what it remembers, nor what was delivered or replayed before, if it had it', async () => {
+    const [had, other, history] = users(3);
+    await inbox.applier.apply([had!], LIMIT_MS);
+    await inbox.applierOf().apply([other!, history!], LIMIT_MS);
+    const calls = countCalls();
+    await inbox.applier.apply([had!], LIMIT_MS);
+    await inbox.applier.apply([{ ...other!, redelivered: true }], LIMIT_MS);
+    await inbox.applier.apply([{ ...history!, replayed: true }], LIMIT_MS);
+    expect(calls).toEqual([]);
+    expect(await inbox.seen()).toHaveLength(3);
+    expect(await inbox.applied()).toBe(3);
   });
 
   it('applies an event of a foreign producer once, by its source and id, whatever else it carries', async () => {
@@ -326,7 +357,7 @@ describe('Applier', () => {
 
   it('does not park what it has applied, however many come again while their log is held', async () => {
     const [had, fresh] = [users(60), users(2)];
-    await inbox.applier.apply(had, LIMIT_MS);
+    await inbox.applierOf().apply(had, LIMIT_MS); // another process: nobody here remembers it
     const { source, epoch } = had[0]!.envelope as LoggedEvent;
     await inbox.holds.hold(source, epoch, 'fork');
     await inbox.applier.apply([...had, ...fresh], LIMIT_MS);

@@ -6,6 +6,7 @@ import { isContention, isDatabaseUnavailable, runTransaction, Transaction } from
 import { Logger } from '@nestjs/common';
 import type { MessageHandler } from '@nestjs/microservices';
 import type { Pool } from 'pg';
+import type { LoggedEvent } from '../cloud-event.js';
 import { countApplied } from '../books/count-applied.js';
 import { countBatch } from '../operations/metrics.js';
 import type { InboxName } from './awaited-event-bus.js';
@@ -16,6 +17,7 @@ import { failpoint } from '../failpoints.js';
 import { ForkError, Gate, StaleGateError, UnverifiedGuessError, type GateTrust } from './gate.js';
 import { describe, type Failure, type Item } from './item.js';
 import { Lanes } from './lanes.js';
+import { Latest } from './latest.js';
 import { hasParked, park, parkedStreams, unpark } from './parked-events.js';
 import { gated, isLive, planBatch, type Planner } from './plan.js';
 import { Failed, ReactionRunner, ShuttingDownError, SlowReactionError, type Planned } from './reaction-runner.js';
@@ -37,10 +39,13 @@ export interface ApplierOptions extends Planner {
   isCatchingUp: (source: string, epoch: string, aggregate: string) => boolean;
   /** Aborted when the process cannot wait any longer. */
   deadline: AbortSignal;
+  /** Called when the database has got the most of a batch to do: there is time for other things. */
+  meanwhile?: () => void;
 }
 
 /** Attempts at a batch that take failing events out of it; then it is done one by one. */
 const ROUNDS = 3;
+const REMEMBERED_STREAMS = 10_000;
 const CONTENTION_ATTEMPTS = 3;
 /**
  * Reactions that run at the same time at most: Postgres does them one after the other anyhow, and what waits for it in memory has
@@ -49,7 +54,11 @@ const CONTENTION_ATTEMPTS = 3;
 const OVERLAPPING = 128;
 /** After streams were taken for new that were not (a redelivery, a replay), so many batches look first. */
 const LOOK_FIRST = 100;
-/** So few look first, too: their look travels with another statement, and a guess would cost them a round trip. */
+/**
+ * Of so few events the first ones of streams are handed to their reactions while Postgres checks that the streams are new: a round
+ * trip less for an event that comes alone. If they are not, what the reactions did is rolled back. More events wait for the answer,
+ * which would not make them faster.
+ */
 const FEW_EVENTS = 50;
 /**
  * A batch holds the locks of many reactions, in an order that nobody else keeps: commands that lock rows in the order of their
@@ -64,6 +73,8 @@ export class Applier {
   /** Their events are not handed on together. */
   readonly #curious = new WeakSet<MessageHandler>();
   #lookFirst = 0;
+  /** Streams that began here: their first event may come again, from a relay that crashed before it noted the confirm. */
+  readonly #opened = new Latest(REMEMBERED_STREAMS);
   /** So many events are done one by one. */
   #alone = 0;
 
@@ -142,15 +153,16 @@ export class Applier {
     const tx = new Transaction(this.pool, true);
     await runTransaction(tx, async () => {
       const logged = items.flatMap((item) => gated(item) ?? []);
-      const [gate, parked] = await Promise.all([
-        Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, trust),
-        hasParked(tx, inbox),
-      ]);
-      const [fresh, coming] = await Promise.all([withoutEffect(tx, inbox, items), this.#coming(tx, items, parked)]);
+      const isParked = hasParked(tx, inbox);
+      isParked.catch(() => {}); // waited for below
+      const gate = await Gate.open(tx, sabotaged('inbox-key-without-inbox') ? 'any' : inbox, logged, trust);
+      const [fresh, coming] = await Promise.all([withoutEffect(tx, inbox, items), this.#coming(tx, items, isParked)]);
       const plan = planBatch(items, gate, fresh, coming, failures, this.options);
       const runs = runsOf(plan.react, ({ item, route }) => this.#canJoin(route) && !suspects.has(item));
-      await this.#react(tx, gate, runs, limitMs);
+      await this.#react(tx, gate, runs, limitMs, items.length < FEW_EVENTS);
       tx.afterCommit(() => countBatch(plan));
+      tx.afterCommit(() => this.#opened.add(gate.opened));
+      const parked = await isParked;
       await Promise.all([
         park(tx, inbox, plan.park),
         (parked || plan.park.length > 0) && unpark(tx, inbox, gate.passed, plan.done),
@@ -161,26 +173,46 @@ export class Applier {
   }
 
   /** The streams of live events that replay is about to bring, and of which nothing is parked. */
-  async #coming(tx: Transaction, items: readonly Item[], parked: boolean): Promise<Set<string>> {
+  async #coming(tx: Transaction, items: readonly Item[], isParked: Promise<boolean>): Promise<Set<string>> {
     const { inbox, isCatchingUp } = this.options;
-    const events = items.flatMap((item) => (isLive(item) && gated(item)) || []);
-    const coming = events.filter(({ source, epoch, aggregate }) => isCatchingUp(source, epoch, aggregate));
-    const blocked = parked && coming.length > 0 ? await parkedStreams(tx, inbox, coming) : new Set();
+    const coming: LoggedEvent[] = [];
+    for (const item of items) {
+      const event = isLive(item) ? gated(item) : undefined;
+      if (event && isCatchingUp(event.source, event.epoch, event.aggregate)) coming.push(event);
+    }
+    if (coming.length === 0) return new Set();
+    const blocked = (await isParked) ? await parkedStreams(tx, inbox, coming) : new Set();
     return new Set(coming.flatMap(({ stream }) => (blocked.has(stream) ? [] : [stream])));
   }
 
-  /** A stream whose first event comes is nearly always new; a parked one is not. */
+  /** A stream whose first event comes is nearly always new; one that is parked, or has been here, is not. */
   #trust(items: readonly Item[]): GateTrust {
     if (this.#lookFirst > 0) this.#lookFirst--;
-    const looks = this.#lookFirst > 0 || items.length < FEW_EVENTS || items.some(({ parked }) => parked);
+    const looks = this.#lookFirst > 0 || items.some((item) => this.#mayBeKnown(item, items.length < FEW_EVENTS));
     return looks ? 'locks' : 'firsts';
   }
 
-  /** The gate is written in front of the reactions; all have ended, well or badly, when this does. */
-  async #react(tx: Transaction, gate: Gate, runs: readonly Planned[][], limitMs: number): Promise<void> {
+  #mayBeKnown({ parked, replayed, redelivered, envelope }: Item, atOnce: boolean): boolean {
+    if (parked || redelivered || (replayed && atOnce)) return true;
+    return envelope.kind === 'logged' && envelope.sequence === 1 && this.#opened.has(envelope.stream);
+  }
+
+  /**
+   * The gate is written in front of the reactions; all have ended, well or badly, when this does.
+   *
+   * @param atOnce start the reactions while it is not known yet whether streams that were taken for new are
+   */
+  async #react(
+    tx: Transaction,
+    gate: Gate,
+    runs: readonly Planned[][],
+    limitMs: number,
+    atOnce: boolean,
+  ): Promise<void> {
     const lanes = new Lanes();
     const written = gate.write(tx);
-    if (gate.isGuess) await written; // or reactions would meet events that they had before
+    if (this.options.meanwhile) setImmediate(this.options.meanwhile); // what was started is sent by then
+    if (gate.isGuess && !atOnce) await written;
     const gateResult = written.then(
       () => undefined,
       (error: unknown) => new Failed(error),

@@ -26,6 +26,8 @@ interface ReactionTraits<Event extends IEvent> {
 /**
  * What a service does when it hears an event: a class with `@EventsHandler(Event)`.
  * It runs inside the transaction that also advances the gate: `database.tx`. No network calls: write an intent instead.
+ * It may be called more than once for an event – after a failure, a crash, or for a duplicate that is only then found to be
+ * one – and all but one of these calls are rolled back.
  */
 export interface Reaction<Event extends IEvent> extends ReactionTraits<Event>, IEventHandler<Event> {
   handle(event: Event): Promise<void>;

@@ -12,10 +12,10 @@ export interface Applying {
 }
 
 /** What ties the effects of an event to it: its correlation, itself as the cause, its trace. */
-export const causeOf = ({ id, correlationid, traceparent }: Envelope) => ({
-  correlationId: correlationid ?? id,
+export const causeOf = ({ id, correlationid = id, traceparent }: Envelope) => ({
+  correlationId: correlationid,
   causationId: id,
-  ...(traceparent && { traceparent }),
+  traceparent,
 });
 
 /**

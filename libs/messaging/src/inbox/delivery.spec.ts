@@ -30,6 +30,14 @@ describe('what is taken from a queue', () => {
     expect(delivery).not.toHaveProperty('answer');
   });
 
+  it('says of each event whether it was delivered before', () => {
+    const event = { specversion: '1.0', id: '1', source: '/crm', type: 'crm.lead' };
+    const again = message('crm.events', event.type, event);
+    again.fields.redelivered = true;
+    const deliveries = takeDeliveries([message('crm.events', event.type, event), again], 100, () => false, DEAD);
+    expect(deliveries.flatMap(({ items }) => items)).toMatchObject([{ redelivered: false }, { redelivered: true }]);
+  });
+
   it('is dropped if the broker gave up on it and it was an answer, which is old and will be asked for again', () => {
     const [delivery] = take(message(DEAD, BOOKS_ANSWER, answer));
     expect(delivery).toMatchObject({ items: [], unreadable: [], givenUp: true });

@@ -47,13 +47,14 @@ function read(message: ConsumeMessage, isLogged: (source: string) => boolean, de
   const givenUp = message.fields.exchange === dead;
   const delivery: Delivery = { message, items: [], unreadable: [], givenUp, suspect: isSuspect(message, dead) };
   const replayed = isReplay(message);
+  const { redelivered } = message.fields;
   if (givenUp && controls.has(String(message.properties.type))) return delivery; // it is asked for again
   try {
     const control = replayed && readControl(message);
     if (control) return { ...delivery, ...control };
     for (const event of decode(message, isLogged)) {
       if ('reason' in event) delivery.unreadable.push(event);
-      else delivery.items.push({ envelope: event, replayed });
+      else delivery.items.push({ envelope: event, replayed, redelivered });
     }
     return delivery;
   } catch (error) {

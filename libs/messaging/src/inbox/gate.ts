@@ -177,6 +177,11 @@ export class Gate {
     return [...this.#streams.values()].filter(({ last, mine }) => mine && last > 0);
   }
 
+  /** The streams whose first events go through. */
+  get opened(): string[] {
+    return [...this.#streams].flatMap(([key, { was, last }]) => (was === 0 && last > 0 ? [key] : []));
+  }
+
   /** Writes what has advanced. Sent in front of the reactions, so that a stale gate is found before their writes matter. */
   async write(tx: OpenTransaction): Promise<void> {
     const moved = [...this.#streams.values()].filter(({ last, was }) => last > was);
@@ -231,14 +236,20 @@ async function read(tx: OpenTransaction, inbox: string, streams: readonly Stream
 /** By all of the key but the subject, sorted; nearly always there is one group. */
 function groupsOf(streams: readonly Stream[]): Stream[][] {
   const groups = new Map<string, Stream[]>();
+  let group: Stream[] | undefined;
   for (const stream of streams) {
-    const key = `${stream.source} ${stream.epoch} ${stream.aggregate}`;
-    const group = groups.get(key);
-    if (group) group.push(stream);
-    else groups.set(key, [stream]);
+    if (!group || !isSameGroup(group[0]!, stream)) {
+      const key = `${stream.source} ${stream.epoch} ${stream.aggregate}`;
+      group = groups.get(key);
+      if (!group) groups.set(key, (group = []));
+    }
+    group.push(stream);
   }
   return [...groups].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, group]) => group);
 }
+
+const isSameGroup = (one: Stream, other: Stream): boolean =>
+  one.aggregate === other.aggregate && one.source === other.source && one.epoch === other.epoch;
 
 /** Of a group. */
 const keyOf = (streams: readonly Stream[]) => {

@@ -106,7 +106,8 @@ export class Inbox {
     const isCatchingUp = this.#books.isCatchingUp.bind(this.#books);
     const deadline = this.#deadline.signal;
     const applierOptions = { inbox, name, router: this.#router, holds: this.#holds, isCatchingUp, deadline };
-    this.#applier = new Applier(pool, applierOptions);
+    // While the database works on a batch, the next one is read.
+    this.#applier = new Applier(pool, { ...applierOptions, meanwhile: () => (this.#ahead = this.#take()) });
     this.#guard = new CrashGuard(inbox, booksPool, this.#applier, LIVE_LIMIT_MS);
     const patient = new Applier(workerPool, applierOptions);
     this.#worker = new ParkedWorker(inbox, workerPool, patient, this.#holds, () => this.#admit());
@@ -197,8 +198,6 @@ export class Inbox {
   async #work(channel: Channel): Promise<void> {
     await new Promise(setImmediate); // deliveries that came in one read of the socket belong together
     for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) {
-      // While the database works on this batch, the next one is read.
-      const readAhead = setImmediate(() => (this.#ahead = this.#take()));
       try {
         if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
         await this.#apply(deliveries);
@@ -212,8 +211,6 @@ export class Inbox {
         this.#forget();
         this.#link.rebuild('the inbox is paused');
         return;
-      } finally {
-        clearImmediate(readAhead);
       }
     }
   }

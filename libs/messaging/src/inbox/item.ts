@@ -7,6 +7,8 @@ export interface Item {
   readonly parked?: { id: string; attempts: number; state: ParkedState };
   /** It comes from the owner's log, in its order, because it was missing here. */
   readonly replayed?: boolean;
+  /** It was delivered before, and may have been applied. */
+  readonly redelivered?: boolean;
 }
 
 /** Why an event is parked; see the table `messaging.parked_events`. */

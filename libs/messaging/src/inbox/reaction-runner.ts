@@ -67,7 +67,7 @@ export class ReactionRunner {
   run(tx: Transaction, run: readonly Planned[], limitMs: number): Promise<Failed | undefined> {
     if (tx.failure) return Promise.resolve(new Failed(new SkippedError('the transaction was lost already')));
     const { item, route } = run[0]!;
-    const context = { ...(run.length === 1 ? this.#contextOf(item) : this.#contextOfMany(run)), transaction: tx };
+    const context = run.length === 1 ? this.#contextOf(item, tx) : this.#contextOfMany(run, tx);
     return new Promise((resolve) => {
       const giveUp = (error: Error): void => {
         tx.abandon(error); // whatever it still sends must not be committed
@@ -87,13 +87,16 @@ export class ReactionRunner {
     });
   }
 
-  #contextOf({ envelope }: Item): Context {
-    return { ...causeOf(envelope), event: { inbox: this.inbox, envelope } satisfies Applying };
+  /** Without `...`: to spread objects for every event takes longer than all else here. */
+  #contextOf({ envelope }: Item, transaction: Transaction): Context {
+    const { correlationId, causationId, traceparent } = causeOf(envelope);
+    const event: Applying = { inbox: this.inbox, envelope };
+    return { correlationId, causationId, traceparent, transaction, event };
   }
 
-  #contextOfMany(run: readonly Planned[]): Context {
+  #contextOfMany(run: readonly Planned[], transaction: Transaction): Context {
     const envelopes = new Map(run.map(({ item, route }) => [route.event, item.envelope]));
-    return { correlationId: '', event: { inbox: this.inbox, envelopes } satisfies Applying };
+    return { correlationId: '', transaction, event: { inbox: this.inbox, envelopes } satisfies Applying };
   }
 
   #begin(running: Running): void {

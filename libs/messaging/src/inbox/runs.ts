@@ -8,6 +8,9 @@ import type { Planned } from './reaction-runner.js';
  * @param canJoin whether this event may share its run
  */
 export function runsOf(planned: readonly Planned[], canJoin: (event: Planned) => boolean): Planned[][] {
+  const type = planned[0]?.item.envelope.type;
+  if (planned.every((event) => event.item.envelope.type === type && canJoin(event))) return type ? [[...planned]] : [];
+  if (!planned.some(canJoin)) return planned.map((event) => [event]);
   const runs: Planned[][] = [];
   const open = new Map<string, Planned[]>();
   const typeOfStream = new Map<string, string>();
