@@ -64,6 +64,8 @@ export interface OpenTransaction {
   afterCommit(work: () => void): void;
 }
 
+/** So many statements do not wait for more: Postgres works on them while the reactions behind them are called. */
+const ENOUGH = 32;
 const BEGIN = { text: 'BEGIN', values: [], name: 'begin' };
 
 /** The query builder of one open transaction. Made by `Database.transaction`, never by hand. */
@@ -226,6 +228,7 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
 
   /** When everybody who is about to start a statement has done so: reactions that overlap, `Promise.all`. */
   #sendSoon(): void {
+    if (this.#waiting.length >= ENOUGH) return this.#send();
     if (this.#isDue) return;
     this.#isDue = true;
     queueMicrotask(() => process.nextTick(() => this.#send())); // a tick runs when no microtask is left
