@@ -179,7 +179,9 @@ export class Gate {
 
   /** The streams whose first events go through. */
   get opened(): string[] {
-    return [...this.#streams].flatMap(([key, { was, last }]) => (was === 0 && last > 0 ? [key] : []));
+    const opened: string[] = [];
+    for (const [key, { was, last }] of this.#streams) if (was === 0 && last > 0) opened.push(key);
+    return opened;
   }
 
   /** Writes what has advanced. Sent in front of the reactions, so that a stale gate is found before their writes matter. */

@@ -8,9 +8,9 @@ import type { Planned } from './reaction-runner.js';
  * @param canJoin whether this event may share its run
  */
 export function runsOf(planned: readonly Planned[], canJoin: (event: Planned) => boolean): Planned[][] {
-  const type = planned[0]?.item.envelope.type;
-  if (planned.every((event) => event.item.envelope.type === type && canJoin(event))) return type ? [[...planned]] : [];
   if (!planned.some(canJoin)) return planned.map((event) => [event]);
+  const type = typeOf(planned[0]!);
+  if (planned.every((event) => typeOf(event) === type && canJoin(event))) return [[...planned]];
   const runs: Planned[][] = [];
   const open = new Map<string, Planned[]>();
   const typeOfStream = new Map<string, string>();
@@ -21,7 +21,7 @@ export function runsOf(planned: readonly Planned[], canJoin: (event: Planned) =>
     open.delete(type!);
   };
   for (const event of planned) {
-    const { type } = event.item.envelope;
+    const type = typeOf(event);
     const stream = streamOf(event.item);
     const before = typeOfStream.get(stream);
     const joins = canJoin(event);
@@ -39,6 +39,8 @@ export function runsOf(planned: readonly Planned[], canJoin: (event: Planned) =>
   runs.push(...open.values());
   return runs;
 }
+
+const typeOf = ({ item }: Planned): string => item.envelope.type;
 
 /** What orders it: its stream, or itself. */
 export const streamOf = ({ envelope }: Item): string =>
