@@ -46,7 +46,7 @@ function pagesOf(events: readonly Counted[]): Page[] {
   return [...pages.values()];
 }
 
-/** Nearly always: a key for each event would cost more than all the rest. */
+/** Of two events in a row, nearly always; to compare is cheaper than to make a key for each of them. */
 const isSamePage = (one: Counted, other: Counted): boolean =>
   one.page === other.page &&
   one.aggregate === other.aggregate &&

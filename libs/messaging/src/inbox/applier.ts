@@ -45,15 +45,16 @@ export interface ApplierOptions extends Planner {
 
 /** Attempts at a batch that take failing events out of it; then it is done one by one. */
 const ROUNDS = 3;
-const REMEMBERED_STREAMS = 10_000;
 const CONTENTION_ATTEMPTS = 3;
 /**
  * Reactions that run at the same time at most: Postgres does them one after the other anyhow, and what waits for it in memory has
  * to be collected (half of the inbox's time with 500 at a time).
  */
 const OVERLAPPING = 128;
-/** After streams were taken for new that were not (a redelivery, a replay), so many batches look first. */
+/** After streams were taken for new that were not (another process had them, or replay brings them), so many batches look first. */
 const LOOK_FIRST = 100;
+/** Of the streams that began here so many are remembered, and not taken for new again. */
+const REMEMBERED_STREAMS = 10_000;
 /**
  * Of so few events the first ones of streams are handed to their reactions while Postgres checks that the streams are new: a round
  * trip less for an event that comes alone. If they are not, what the reactions did is rolled back. More events wait for the answer,

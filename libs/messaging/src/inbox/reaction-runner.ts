@@ -87,7 +87,7 @@ export class ReactionRunner {
     });
   }
 
-  /** Without `...`: to spread objects for every event takes longer than all else here. */
+  /** Without `...`: it is made for every event, and objects made by spreading others were dear (ADR 8). */
   #contextOf({ envelope }: Item, transaction: Transaction): Context {
     const { correlationId, causationId, traceparent } = causeOf(envelope);
     const event: Applying = { inbox: this.inbox, envelope };
