@@ -3,6 +3,7 @@ import { projectFolder, type MigrationSet } from '@app/database';
 export { AwaitedEventBus, type BatchReaction, type Reaction } from './inbox/awaited-event-bus.js';
 export { becauseOf } from './inbox/because-of.js';
 export { InboxServer } from './inbox/inbox-server.js';
+export type { LeavesEventsAlone } from './inbox/plain-methods.js';
 export { MessagingModule } from './messaging.module.js';
 export * as operations from './operations/index.js';
 export { OperationsDatabase, Pauses } from './operations/pauses.js';

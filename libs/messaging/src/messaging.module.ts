@@ -25,7 +25,8 @@ type MessagingModuleOptions = Pick<FactoryProvider<MessagingOptions>, 'useFactor
 /**
  * Everything a service needs to tell and to hear events: `Outbox`, the relay, the inbox as a Nest transport
  * (`app.connectMicroservice({ strategy: app.get(InboxServer) }, { inheritAppConfig: true })`) and an event bus that is
- * awaited.
+ * awaited. Guards, interceptors, pipes and filters are those of the application: the inbox does not see what a microservice that
+ * does not inherit them has for itself.
  */
 @Module({})
 export class MessagingModule implements OnApplicationBootstrap, BeforeApplicationShutdown, OnApplicationShutdown {

@@ -1,3 +1,4 @@
+import type { LeavesEventsAlone } from '@app/messaging';
 import { Catch, Logger, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -6,7 +7,9 @@ import { problem, type Problem } from './problem.js';
 
 /** Answers every error of an HTTP request as problem details. Errors of message handlers pass through untouched. */
 @Catch()
-export class ProblemFilter implements ExceptionFilter {
+export class ProblemFilter implements ExceptionFilter, LeavesEventsAlone {
+  readonly leavesEventsAlone = true;
+
   /** `methodsAt` tells which methods a path has, which makes a 405 out of a 404. */
   constructor(private readonly methodsAt: (path: string) => string[]) {}
 

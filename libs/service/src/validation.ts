@@ -1,3 +1,4 @@
+import type { LeavesEventsAlone } from '@app/messaging';
 import type { ArgumentMetadata, PipeTransform } from '@nestjs/common';
 import { z } from 'zod';
 
@@ -14,7 +15,9 @@ export const uuidParam = z
  * Validates `@Body({ schema })`, `@Param(name, { schema })`, `@Query({ schema })` and answers 400 with one entry per problem:
  * `pointer` into the body, or the `parameter`. Messages that a schema gives itself win over the ones made here.
  */
-export class SchemaValidationPipe implements PipeTransform {
+export class SchemaValidationPipe implements PipeTransform, LeavesEventsAlone {
+  readonly leavesEventsAlone = true;
+
   /** Without a promise for what has no schema: events pass here, too, and were validated before. */
   transform(value: unknown, { type, data, schema }: ArgumentMetadata): unknown {
     if (type === 'custom') return value;

@@ -1,8 +1,20 @@
 import { randomUUID } from 'node:crypto';
+import type { UserRegistered } from '@app/contracts';
 import { TransactionClosedError } from '@app/database';
 import { eventually } from '@app/testing';
+import { concatMap, throwError, timer } from 'rxjs';
 import type { LoggedEvent } from '../cloud-event.js';
-import { arrival, see, startInbox, stream, subjectOf, users, type Handle, type InboxFixture } from './inbox.fixture.js';
+import {
+  arrival,
+  handOn,
+  see,
+  startInbox,
+  stream,
+  subjectOf,
+  users,
+  type Handle,
+  type InboxFixture,
+} from './inbox.fixture.js';
 import type { Item } from './item.js';
 
 const LIMIT_MS = 2_000;
@@ -219,6 +231,33 @@ describe('Applier', () => {
     expect((await inbox.parked()).map(({ subject }) => subject)).toEqual([...culprits].sort());
     expect(await inbox.seen()).toHaveLength(97);
     expect(await inbox.applied()).toBe(97);
+  });
+
+  const methods: [string, () => unknown][] = [
+    [
+      'throws at once',
+      () => {
+        throw new Error('out of paper');
+      },
+    ],
+    ['returns an Observable that fails', () => throwError(() => new Error('out of paper'))],
+    ['promises an Observable that fails', () => Promise.resolve(throwError(() => new Error('out of paper')))],
+  ];
+  it.each(methods)('parks an event whose @EventPattern method %s', async (_, fail) => {
+    const batch = users(3);
+    const culprit = subjectOf(batch[1]!);
+    inbox.onEvent = (event, bus) => ((event as UserRegistered).userId === culprit ? fail() : handOn(event, bus));
+    await inbox.applier.apply(batch, LIMIT_MS);
+    expect(await inbox.parked()).toMatchObject([
+      { subject: culprit, attempts: 1, error: expect.stringMatching(/out of paper/) },
+    ]);
+    expect(await inbox.seen()).toHaveLength(2);
+  });
+
+  it('waits for the Observable that an @EventPattern method returns', async () => {
+    inbox.onEvent = (event, bus) => timer(20).pipe(concatMap(() => handOn(event, bus)));
+    await inbox.applier.apply(users(3), LIMIT_MS);
+    expect(await inbox.seen()).toHaveLength(3);
   });
 
   const deadlocks = (times: number): Handle => {

@@ -63,8 +63,8 @@ export class AwaitedEventBus extends EventBus {
   readonly #reactions = new Map<string, AnyReaction[]>();
   /** Those of one inbox, as they have been asked for. */
   #ofInbox = new WeakMap<InboxName, Map<string, readonly AnyReaction[]>>();
-  /** Stands around every reaction. */
-  around: (reaction: AnyReaction, work: () => Promise<void>) => Promise<void> = (_, work) => work();
+  /** Called when a reaction begins; calls what it returns when the reaction has ended, with the error if it failed. */
+  watch: (reaction: AnyReaction) => (failure?: { error: unknown }) => void = () => () => {};
   /** Why a reaction is paused, if it is. */
   isPaused: (reaction: AnyReaction) => string | undefined = () => undefined;
 
@@ -109,8 +109,7 @@ export class AwaitedEventBus extends EventBus {
    * @throws the error of the first one that failed; the rest did not run, and all is rolled back
    */
   override publish<Event extends IEvent>(event: Event): Promise<void> {
-    const batch = EventBatch.behind(event);
-    return batch ? this.#reactToMany(batch.take()) : this.#react(event);
+    return this.#react(EventBatch.behind(event)?.take() ?? [event]);
   }
 
   override async publishAll<Event extends IEvent>(events: Event[]): Promise<void> {
@@ -120,19 +119,20 @@ export class AwaitedEventBus extends EventBus {
   /** Nothing is subscribed; the bus works until the last event is finished. */
   override onModuleDestroy(): void {}
 
-  async #react(event: IEvent): Promise<void> {
-    for (const reaction of this.#mustReactTo(event)) {
-      await this.around(reaction, () => (takesMany(reaction) ? reaction.handleMany([event]) : reaction.handle(event)));
-    }
-    this.subject$.next(event); // sagas and observers
-  }
-
-  async #reactToMany(events: readonly IEvent[]): Promise<void> {
+  async #react(events: readonly IEvent[]): Promise<void> {
     for (const reaction of this.#mustReactTo(events[0]!)) {
-      if (!takesMany(reaction)) throw new Error(`${reaction.constructor.name} takes one event at a time.`);
-      await this.around(reaction, () => reaction.handleMany(events));
+      if (events.length > 1 && !takesMany(reaction))
+        throw new Error(`${reaction.constructor.name} takes one event at a time.`);
+      const ended = this.watch(reaction);
+      try {
+        await (takesMany(reaction) ? reaction.handleMany(events) : reaction.handle(events[0]!));
+      } catch (error) {
+        ended({ error });
+        throw error;
+      }
+      ended();
     }
-    for (const event of events) this.subject$.next(event);
+    for (const event of events) this.subject$.next(event); // sagas and observers
   }
 
   #mustReactTo(event: IEvent): readonly AnyReaction[] {

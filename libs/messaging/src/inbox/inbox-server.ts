@@ -2,6 +2,7 @@
 import { contracts } from '@app/contracts';
 import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
 import { BOOKS_INTERVAL_MS, KEPT } from '../books/replay-server.js';
 import { OneAtATime } from '../books/one-at-a-time.js';
@@ -12,6 +13,7 @@ import { Publisher } from '../rabbitmq/publisher.js';
 import { AwaitedEventBus } from './awaited-event-bus.js';
 import { FINISH_MS, Inbox } from './inbox.js';
 import { STREAMS } from './parked-worker.js';
+import { plainMethods } from './plain-methods.js';
 import { watchEventLoop } from './watchdog.js';
 
 /** Room for the workers' 30 s. */
@@ -28,6 +30,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
     @Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions,
     private readonly bus: AwaitedEventBus,
     private readonly pauses: Pauses,
+    private readonly moduleRef: ModuleRef,
   ) {
     super();
   }
@@ -78,7 +81,9 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       pauses: this.pauses,
     };
     const isLogged = (source: string) => logged.has(source);
-    this.#inboxes = inboxes.map((name) => new Inbox({ ...shared, name, handlers: this.#handlers, isLogged }));
+    const plain = plainMethods(this.moduleRef['container']); // protected: no public way leads to what is around all methods
+    const handlers = new Map([...this.#handlers].map(([type, handler]) => [type, plain.get(type) ?? handler]));
+    this.#inboxes = inboxes.map((name) => new Inbox({ ...shared, name, handlers, isLogged }));
     const unwatch = watchEventLoop();
     if (roles.has('inbox') && this.#handlers.size > 0) publisher.link.start();
     for (const inbox of this.#inboxes) {

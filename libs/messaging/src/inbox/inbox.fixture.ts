@@ -24,6 +24,9 @@ export type Handle = (event: UserRegistered, tx: Transaction) => Promise<unknown
 export const see: Handle = ({ userId, name }, tx) =>
   tx.query('insert into seen (user_id, name) values ($1, $2)', [userId, name]);
 
+/** What an @EventPattern method nearly always does. */
+export const handOn = (event: object, bus: EventBus): Promise<void> => (bus as AwaitedEventBus).publish(event);
+
 export type InboxFixture = Awaited<ReturnType<typeof startInbox>>;
 
 interface FixtureOptions {
@@ -48,7 +51,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     /** Whether more of the log is being pulled than is parked meanwhile. */
     catchingUp: false,
     /** What the @EventPattern method does. */
-    onEvent: (event: object, bus: EventBus): Promise<unknown> => (bus as AwaitedEventBus).publish(event),
+    onEvent: handOn as (event: object, bus: EventBus) => unknown,
   };
 
   @EventsHandler(UserRegistered)
@@ -133,6 +136,7 @@ export async function startInbox({ touches, reactions }: FixtureOptions = { touc
     clear: async () => {
       await Promise.all(workers.splice(0).map((worker) => worker.stop()));
       fixture.handle = see;
+      fixture.onEvent = handOn;
       fixture.catchingUp = false;
       inbox.applier = new Applier(live, options); // it remembers that it was in the way of others
       await rows(

@@ -1,7 +1,7 @@
 // Runs the reactions to one event, or to many at once: in their context, inside the open transaction, within a time limit.
 import { runInContext, type Context } from '@app/context';
 import { isAftermath, type Transaction } from '@app/database';
-import { isObservable, lastValueFrom } from 'rxjs';
+import { isObservable, lastValueFrom, type Observable } from 'rxjs';
 import type { InboxName } from './awaited-event-bus.js';
 import { causeOf, type Applying } from './because-of.js';
 import { EventBatch } from './event-batch.js';
@@ -66,7 +66,7 @@ export class ReactionRunner {
    */
   run(tx: Transaction, run: readonly Planned[], limitMs: number): Promise<Failed | undefined> {
     if (tx.failure) return Promise.resolve(new Failed(new SkippedError('the transaction was lost already')));
-    const { item, route } = run[0]!;
+    const { item } = run[0]!;
     const context = run.length === 1 ? this.#contextOf(item, tx) : this.#contextOfMany(run, tx);
     return new Promise((resolve) => {
       const giveUp = (error: Error): void => {
@@ -80,10 +80,15 @@ export class ReactionRunner {
       };
       if (this.deadline.aborted) return giveUp(shuttingDown());
       this.#begin(running);
-      runInContext(context, () => (run.length === 1 ? call(route, route.event) : callWithMany(run))).then(
-        () => end(),
-        (error: unknown) => end(new Failed(error)),
-      );
+      const fail = (error: unknown) => end(new Failed(error));
+      try {
+        runInContext(context, () => call(run)).then(
+          (result) => (isObservable(result) ? untilComplete(result).then(() => end(), fail) : end()),
+          fail,
+        );
+      } catch (error) {
+        fail(error); // a method that is not `async`
+      }
     });
   }
 
@@ -121,19 +126,25 @@ function nameOf(run: readonly Planned[]): string {
   return run.length === 1 ? `${type} ${id}` : `${type} ${id} and ${run.length - 1} more`;
 }
 
-async function call({ handler }: Planned['route'], event: object): Promise<void> {
-  const result: unknown = await handler(event);
-  if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
+/** Calls the method of one event, or of many; what it returns may be an Observable, as interceptors make them. */
+function call(run: readonly Planned[]): Promise<unknown> {
+  const { handler, event } = run[0]!.route;
+  if (run.length > 1) return callWithMany(run);
+  const result: unknown = handler(event);
+  return result instanceof Promise ? result : Promise.resolve(result);
 }
 
 async function callWithMany(run: readonly Planned[]): Promise<void> {
   const batch = new EventBatch(run.map(({ route }) => route.event));
   try {
-    await call(run[0]!.route, batch.standIn);
+    const result: unknown = await run[0]!.route.handler(batch.standIn);
+    if (isObservable(result)) await untilComplete(result);
   } finally {
     batch.check(); // first: Nest may have wrapped the error
   }
 }
+
+const untilComplete = (result: Observable<unknown>) => lastValueFrom(result, { defaultValue: undefined });
 
 /** It failed because another one had failed before: not the culprit. */
 export const isConsequence = (error: unknown): boolean =>

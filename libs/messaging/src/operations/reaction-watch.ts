@@ -37,7 +37,7 @@ export class ReactionWatch implements OnModuleDestroy {
     bus: AwaitedEventBus,
     private readonly pauses: Pauses,
   ) {
-    bus.around = (reaction, work) => this.#run(this.#watched(reaction), work);
+    bus.watch = (reaction) => this.#begin(this.#watched(reaction));
     bus.isPaused = (reaction) => pauses.isPaused(this.#watched(reaction).scope);
     pauses.on('resumed', (scope) => this.#forget(scope));
   }
@@ -46,16 +46,13 @@ export class ReactionWatch implements OnModuleDestroy {
     clearInterval(this.#timer);
   }
 
-  async #run(reaction: Watched, work: () => Promise<void>): Promise<void> {
+  #begin(reaction: Watched): (failure?: { error: unknown }) => void {
     const run = { reaction, events: eventIds(), started: performance.now() };
     this.#running.add(run);
-    try {
-      await work();
-      this.#end(run, 'applied');
-    } catch (error) {
-      this.#end(run, isInnocent(error) ? 'interrupted' : 'failed');
-      throw error;
-    }
+    return (failure) => {
+      if (!failure) this.#end(run, 'applied');
+      else this.#end(run, isInnocent(failure.error) ? 'interrupted' : 'failed');
+    };
   }
 
   #end(run: Run, outcome: 'applied' | 'failed' | 'interrupted'): void {
