@@ -87,19 +87,11 @@ async function call(handler: MessageHandler | null | undefined): Promise<void> {
 beforeEach(() => (seen.length = 0));
 
 describe('A method that is given its event, and that nothing is around', () => {
-  @Controller()
-  class Undecorated {
-    readonly name = 'subscriptions';
-    @EventPattern(TYPE) hear(heard: unknown) {
-      return see([this.name, heard], Promise.resolve('heard'));
-    }
-  }
   class Inherited extends Subscriptions {}
   Controller()(Inherited);
 
   it.each<[string, Type]>([
     ['with @Payload()', Subscriptions],
-    ['without a decorator', Undecorated],
     ['of a base class', Inherited],
   ])('is called directly as Nest would call it: %s', async (_, controller) => {
     const { nests, plain } = await handlersOf(controller);
@@ -127,7 +119,7 @@ describe('A method that is given its event, and that nothing is around', () => {
 describe('Nest’s pipeline is kept where there is something in it:', () => {
   @Controller()
   class Failing {
-    @EventPattern(TYPE) hear(_: unknown) {
+    @EventPattern(TYPE) hear(@Payload() _: unknown) {
       return Promise.reject(new Error('no'));
     }
   }
@@ -142,7 +134,7 @@ describe('Nest’s pipeline is kept where there is something in it:', () => {
   }
   @Controller()
   class Filtered {
-    @EventPattern(TYPE) @UseFilters(Filter) hear(_: unknown) {
+    @EventPattern(TYPE) @UseFilters(Filter) hear(@Payload() _: unknown) {
       return Promise.reject(new Error('no'));
     }
   }
@@ -190,6 +182,10 @@ describe('Nest’s pipeline is kept where there is something in it:', () => {
     @EventPattern(TYPE) hear(@Ctx() _: unknown) {}
   }
   @Controller()
+  class Undecorated {
+    @EventPattern(TYPE) hear(_: unknown) {}
+  }
+  @Controller()
   class Both {
     @EventPattern(TYPE) hear(@Payload() _: unknown, @Ctx() __: unknown) {}
   }
@@ -210,6 +206,7 @@ describe('Nest’s pipeline is kept where there is something in it:', () => {
     ['a field of the event', Field],
     ['the context', Context],
     ['the context as well', Both],
+    ['nothing that says what it is given', Undecorated],
     ['a schema', Schema],
     ['a controller for each event', OfRequests],
     ['a method that answers', Question],

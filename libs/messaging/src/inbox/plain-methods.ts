@@ -15,7 +15,7 @@ import { RpcParamtype } from '@nestjs/microservices/enums/rpc-paramtype.enum.js'
 
 /**
  * What a guard, interceptor, pipe or filter for the whole application says of itself if it does nothing to events, so that their
- * methods need not be called through it.
+ * methods need not be called through it. A class that extends one says the same.
  */
 export interface LeavesEventsAlone {
   readonly leavesEventsAlone: true;
@@ -24,8 +24,8 @@ export interface LeavesEventsAlone {
 const ENHANCERS = [EXCEPTION_FILTERS_METADATA, GUARDS_METADATA, INTERCEPTORS_METADATA, PIPES_METADATA];
 
 /**
- * By event type, the methods that are given their event and nothing else and have no enhancer, be it of their own, of their class
- * or of the application: for these, Nest's pipeline would only call them. What is not certain is left out.
+ * By event type, the methods that are given their event, by `@Payload()`, and nothing else, and that have no enhancer, be it of their
+ * own, of their class or of the application: for these, Nest's pipeline would only call them. What is not certain is left out.
  */
 export function plainMethods(container: NestContainer): Map<string, MessageHandler> {
   const found = new Map<string, MessageHandler>();
@@ -78,9 +78,7 @@ function typesOf(method: Method): string[] {
 
 function isPlain(controller: object, name: string, method: Method): boolean {
   if (ENHANCERS.some((key) => Reflect.hasMetadata(key, controller) || Reflect.hasMetadata(key, method))) return false;
-  const parameters = Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, name) as
-    Record<string, Parameter> | undefined;
-  if (!parameters) return true; // its only argument is the event
+  const parameters = (Reflect.getMetadata(ROUTE_ARGS_METADATA, controller, name) ?? {}) as Record<string, Parameter>;
   const [[key, parameter] = ['', undefined], ...others] = Object.entries(parameters);
   if (!parameter || others.length > 0 || key !== `${RpcParamtype.PAYLOAD}:0`) return false;
   return parameter.data === undefined && parameter.schema === undefined && parameter.pipes.length === 0;
