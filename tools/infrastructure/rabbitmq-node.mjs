@@ -6,6 +6,7 @@ import { answers } from './ports.mjs';
 import { run } from './commands.mjs';
 import { Rank, startProcess } from './processes.mjs';
 import { searchPath, which } from './rabbitmq-install.mjs';
+import { startsQuickly } from './rabbitmq-modules.mjs';
 import { choosePorts } from './rabbitmq-ports.mjs';
 import { apiAnswers } from './rabbitmq-probe.mjs';
 import { configuration, environment, inherited } from './rabbitmq-settings.mjs';
@@ -50,7 +51,7 @@ export async function startPrivateNode({ scripts, dataDir, ports: wanted = {}, s
     writeFileSync(logFile, '');
     const mapper = await startPortMapper(ports.epmd, env, logFile);
     const server = await startProcess(path.join(scripts, 'rabbitmq-server'), [], {
-      env,
+      env: { ...env, ...startsQuickly },
       cwd: dir,
       logFile,
       stopGroup: false, // the script passes the signal on, once

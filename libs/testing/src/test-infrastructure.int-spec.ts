@@ -1,4 +1,10 @@
+import { execFile } from 'node:child_process';
+import { realpathSync } from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
+import { findRabbitMq } from '../../../tools/infrastructure/rabbitmq-install.mjs';
+import { startsQuickly } from '../../../tools/infrastructure/rabbitmq-modules.mjs';
 import { createTestDatabase } from './test-database.js';
 import { createTestVhost } from './test-vhost.js';
 import { eventually } from './eventually.js';
@@ -80,4 +86,19 @@ describe('startServers', () => {
       await servers.close();
     }
   });
+});
+
+it("loads RabbitMQ's modules before it starts, and leaves Erlang as it found it otherwise", async () => {
+  const plugins = path.join(realpathSync(`${findRabbitMq()}/rabbitmq-env`), '../../plugins');
+  const look = `Seen = [length(code:get_path()), code:is_loaded(rabbit_fifo) =/= false, code:is_loaded(ssl) =/= false],
+    io:format("~w~n", [Seen ++ [os:getenv("ERL_AFLAGS"), application:get_key(rabbit, vsn)]]), halt().`;
+  const run = async (env: NodeJS.ProcessEnv) => {
+    const options = { env: { ...process.env, ERL_LIBS: plugins, ...env } };
+    const { stdout } = await promisify(execFile)('erl', ['-noshell', '-eval', look], options);
+    const [, folders, ...rest] = /^\[(\d+),(.*)\]$/.exec(stdout.trim()) ?? [];
+    return { folders: Number(folders), rest: rest.join() };
+  };
+  const without = await run({});
+  expect(without).toEqual({ folders: expect.any(Number) as number, rest: 'false,false,false,undefined' });
+  expect(await run(startsQuickly)).toEqual({ ...without, rest: 'true,true,false,undefined' });
 });

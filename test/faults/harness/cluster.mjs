@@ -6,6 +6,7 @@ import { run } from '../../../tools/infrastructure/commands.mjs';
 import { answers, freePort } from '../../../tools/infrastructure/ports.mjs';
 import { Rank, startProcess } from '../../../tools/infrastructure/processes.mjs';
 import { findRabbitMq, searchPath, which } from '../../../tools/infrastructure/rabbitmq-install.mjs';
+import { startsQuickly } from '../../../tools/infrastructure/rabbitmq-modules.mjs';
 import { api } from '../../../tools/infrastructure/rabbitmq-probe.mjs';
 import { configuration, environment, inherited } from '../../../tools/infrastructure/rabbitmq-settings.mjs';
 
@@ -115,10 +116,10 @@ export class ClusterNode {
 
   async start() {
     const scripts = /** @type {string} */ (findRabbitMq());
-    const { dir, env } = this;
+    const { dir } = this;
     const logFile = path.join(dir, 'log/console.log');
     this.#process = await startProcess(path.join(scripts, 'rabbitmq-server'), [], {
-      env,
+      env: { ...this.env, ...startsQuickly },
       cwd: dir,
       logFile,
       stopGroup: false,
