@@ -6,7 +6,6 @@ import { run } from '../../../tools/infrastructure/commands.mjs';
 import { answers, freePort } from '../../../tools/infrastructure/ports.mjs';
 import { Rank, startProcess } from '../../../tools/infrastructure/processes.mjs';
 import { findRabbitMq, searchPath, which } from '../../../tools/infrastructure/rabbitmq-install.mjs';
-import { startsQuickly } from '../../../tools/infrastructure/rabbitmq-modules.mjs';
 import { api } from '../../../tools/infrastructure/rabbitmq-probe.mjs';
 import { configuration, environment, inherited } from '../../../tools/infrastructure/rabbitmq-settings.mjs';
 
@@ -116,10 +115,10 @@ export class ClusterNode {
 
   async start() {
     const scripts = /** @type {string} */ (findRabbitMq());
-    const { dir } = this;
+    const { dir, env } = this;
     const logFile = path.join(dir, 'log/console.log');
     this.#process = await startProcess(path.join(scripts, 'rabbitmq-server'), [], {
-      env: { ...this.env, ...startsQuickly },
+      env,
       cwd: dir,
       logFile,
       stopGroup: false,
