@@ -25,8 +25,9 @@ catch begin
   Programs = lists:reverse(lists:sort(Find([rabbit, rabbitmq_prelaunch, rabbitmq_management], []))),
   Path = code:get_path(),
   code:set_path([Folder || {_, _, Folder, _} <- Programs]),
-  code:ensure_modules_loaded(lists:append([Modules || {_, _, _, Modules} <- Programs])),
-  code:set_path(Path)
+  try code:ensure_modules_loaded(lists:append([Modules || {_, _, _, Modules} <- Programs]))
+  after code:set_path(Path)
+  end
 end.`;
 
 /**
