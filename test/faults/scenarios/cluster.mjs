@@ -60,7 +60,7 @@ export const clusterScenarios = [
   },
   {
     name: 'cluster-without-majority',
-    what: 'Two of three brokers are killed; twenty seconds later they are started again.',
+    what: 'Two of three brokers are killed; twenty seconds later they are started again, one after the other.',
     notice: 'Effects wait until two brokers are there; commands are answered as always.',
     target: 45,
     seconds: 50,
@@ -80,9 +80,12 @@ export const clusterScenarios = [
       await trial.sleep(17);
       const meanwhile = (await published()) - before;
       const { unknowns } = trial.load;
-      await Promise.all(others.map((node) => node.start()));
-      trial.healed();
       const waiting = await trial.count('producer', 'select count(*) from messaging.outbox');
+      // One after the other: RabbitMQ 3.10 has lost the vhost when both came up at once. With the first there is a majority.
+      const [first, second] = others;
+      await first?.start();
+      trial.healed();
+      await second?.start();
       trial.prove(
         meanwhile === 0 && unknowns === 0,
         `without a majority no event counted as published and no command failed; ${waiting} waited`,
