@@ -31,9 +31,10 @@ import {
 
 /** Pages in one answer, of each aggregate and epoch. */
 const PAGES = 500;
-/** Positions looked at for one chunk, and read at a time: bounds time and memory, whatever the aggregate's share is. */
+/** Positions looked at for one chunk: bounds its time and memory, whatever the aggregate's share is. */
 const CHUNK_POSITIONS = 5_000;
-const READ_POSITIONS = 500;
+/** Positions read at a time: commands of this process wait for as long as it takes to encode them, about 4 ms. */
+const READ_POSITIONS = 100;
 /** Counting a page may take this long: it holds many events if nobody closed it for a while. */
 const COUNT_MS = 300_000;
 /** How long nobody may be able to ask because somebody has removed what requests come through, or the broker has lost the consumer. */

@@ -24,17 +24,13 @@ import { forgetOld } from './foreign-events.js';
 import { describe, type Failure, type Item } from './item.js';
 import type { UnreadableEvent } from '../cloud-event.js';
 import { admitReactions, UndeclaredReactionError } from './new-reactions.js';
+import { Pace } from './pace.js';
 import { ParkedWorker } from './parked-worker.js';
 import { parkUnreadable } from './parked-events.js';
 import { Router, type Handlers } from './router.js';
 
 /** Messages (of up to 100 events, 128 KiB) that wait in this process at most. */
 const PREFETCH = 300;
-/** Events in one transaction at most, and the time it should take. */
-const MAX_BATCH = 2_000;
-const TARGET_BATCH_MS = 100;
-/** How long a batch takes is not known yet; from one to the next it at most doubles. */
-const FIRST_BATCH = 16;
 /** What is being applied when the process is to end has this long. */
 export const FINISH_MS = 3_500;
 /** A live reaction that takes longer is parked and run by the workers, so that it cannot hold up the others. */
@@ -70,6 +66,7 @@ export class Inbox {
   readonly #books: Books;
   readonly #applier: Applier;
   readonly #guard: CrashGuard;
+  readonly #pace = new Pace();
   readonly #worker: ParkedWorker;
   readonly #link: BrokerLink;
   readonly #stopping = new AbortController();
@@ -80,7 +77,6 @@ export class Inbox {
   #tags: { channel: Channel; tags: string[] } | undefined;
   #working: Promise<void> | undefined;
   #watching: Promise<void> | undefined;
-  #batchSize = FIRST_BATCH;
   #trouble: string | undefined;
   #forgetAt = 0;
   readonly #onPaused = (scope: string) => {
@@ -200,10 +196,11 @@ export class Inbox {
     for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) {
       try {
         if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
-        await this.#apply(deliveries);
+        const rest = await this.#apply(deliveries);
         await failpoint('inbox.afterCommit');
         this.#trouble = undefined;
         if (!sabotaged('ack-before-commit') && !sabotaged('automatic-ack')) acknowledge(channel, deliveries);
+        if (rest > 0) await pause(rest, this.#stopping.signal);
       } catch (error) {
         // Nothing is lost: unacknowledged deliveries come again.
         this.#trouble = (error as Error).message;
@@ -217,7 +214,7 @@ export class Inbox {
 
   #take(): Delivery[] {
     if (this.#ahead.length === 0)
-      return takeDeliveries(this.#buffer, this.#batchSize, this.options.isLogged, this.#names.dead);
+      return takeDeliveries(this.#buffer, this.#pace.batchSize, this.options.isLogged, this.#names.dead);
     const taken = this.#ahead;
     this.#ahead = [];
     return taken;
@@ -229,22 +226,22 @@ export class Inbox {
     this.#ahead = [];
   }
 
-  async #apply(deliveries: readonly Delivery[]): Promise<void> {
+  /** Resolves to how long to rest behind it, in ms. */
+  async #apply(deliveries: readonly Delivery[]): Promise<number> {
     for (const { message, unreadable } of deliveries) {
       for (const event of unreadable) await this.#setAside(message, event);
     }
     const items = deliveries.flatMap((delivery) => delivery.items);
-    if (items.length > 0) await this.#applyBatch(items, deliveries);
+    const rest = items.length > 0 ? await this.#applyBatch(items, deliveries) : 0;
     for (const delivery of deliveries) this.#books.take(delivery);
+    return rest;
   }
 
-  async #applyBatch(items: Item[], deliveries: readonly Delivery[]): Promise<void> {
+  async #applyBatch(items: Item[], deliveries: readonly Delivery[]): Promise<number> {
     const started = performance.now();
     if (deliveries[0]?.suspect) await this.#guard.apply(items);
     else await this.#applier.apply(items, LIVE_LIMIT_MS, givenUp(deliveries));
-    const perEvent = (performance.now() - started) / items.length;
-    const fitting = Math.ceil(TARGET_BATCH_MS / perEvent);
-    this.#batchSize = Math.max(1, Math.min(MAX_BATCH, 2 * this.#batchSize, fitting));
+    return this.#pace.applied(items, performance.now() - started);
   }
 
   async #setAside({ properties, fields }: ConsumeMessage, { content, reason }: UnreadableEvent): Promise<void> {
