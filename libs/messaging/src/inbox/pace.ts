@@ -9,8 +9,6 @@ const TARGET_MS = 100;
 const FIRST_BATCH = 16;
 /** Of history while live events come in: what is live waits for that long, not for 100 ms. */
 const HISTORY_MS = 30;
-/** Reactions may take long for other reasons. */
-const REST_AT_MOST_MS = 100;
 /** So long after the last live event there may be more. */
 const LIVE_MS = 1_000;
 
@@ -27,13 +25,14 @@ export class Pace {
    * `items` have been applied together.
    *
    * @param ms how long that took
-   * @returns for how long to rest now, in ms: for as long as it took if history was among them and live events come in, else not at all
+   * @returns for how long to rest now, in ms: if history was among them and live events come in, for as long as it took, but no longer than it
+   *   should have taken (its reactions may wait for something else than a processor); else not at all
    */
   applied(items: readonly Pick<Item, 'replayed'>[], ms: number, now = performance.now()): number {
     if (items.some(({ replayed }) => !replayed)) this.#liveAt = now;
     const givesWay = now - this.#liveAt < LIVE_MS && items.some(({ replayed }) => replayed);
     const fitting = Math.ceil((givesWay ? HISTORY_MS : TARGET_MS) / (ms / items.length));
     this.#batchSize = Math.max(1, Math.min(MAX_BATCH, 2 * this.#batchSize, fitting));
-    return givesWay ? Math.min(ms, REST_AT_MOST_MS) : 0;
+    return givesWay ? Math.min(ms, HISTORY_MS) : 0;
   }
 }
