@@ -54,6 +54,25 @@ describe('Gate', () => {
     expect(await inbox.gateOf('a')).toBe(2);
   });
 
+  it('reads no rows but those of its streams, however many these are', async () => {
+    const subjects = Array.from({ length: 5_000 }, (_, n) => `s${n}`);
+    await pass(subjects.map((subject) => at(subject, 1)));
+    const fresh = new Database({ url: inbox.url, applicationName: 'gate' }); // whose first statements are planned for their values
+    try {
+      await inbox.rows('analyze messaging.inbox_streams');
+      await fresh.transaction(async (tx) => {
+        const second = subjects.slice(0, 1_000).map((subject) => at(subject, 2));
+        const gate = await Gate.open(tx, 'orders', second);
+        for (const event of second) gate.advance(event);
+        await gate.write(tx);
+        const sql = `select seq_scan::int as scans, n_tup_upd::int as updated from pg_stat_xact_user_tables where relname = 'inbox_streams'`;
+        expect((await tx.query(sql)).rows).toEqual([{ scans: 0, updated: 1_000 }]);
+      });
+    } finally {
+      await fresh.close();
+    }
+  });
+
   it('stops behind an event that is held, in its stream only', async () => {
     await database.transaction(async (tx) => {
       const [one, two, other] = [at('a', 1), at('a', 2), at('b', 1)];
