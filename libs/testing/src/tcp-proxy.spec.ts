@@ -91,6 +91,21 @@ describe('startTcpProxy', () => {
     expect(third.text()).toBe('y');
   });
 
+  it('leaves no connection open that is reset while its end is on its way', async () => {
+    const { socket, ended } = open();
+    socket.write('hello');
+    await eventually(() => expect(heard).toEqual(['hello']));
+    proxy.blackHole();
+    socket.end();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    proxy.pass();
+    await new Promise((resolve) => process.nextTick(resolve)); // what it passes on now is handed to the system in this turn
+    proxy.reset();
+    await ended;
+    const connections = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap');
+    await eventually(() => expect(connections()).toEqual([]));
+  });
+
   it('is slow', async () => {
     proxy.delay(60);
     const { socket, text } = open();

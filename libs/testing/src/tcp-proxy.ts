@@ -65,7 +65,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       }
       delete cuts[direction];
       to.end(chunk.subarray(0, length));
-      from.resetAndDestroy();
+      cut(from);
     };
     try {
       for await (const chunk of from.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -78,7 +78,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       to.end();
     } catch {
       await gates[direction].passed();
-      to.resetAndDestroy();
+      cut(to);
     }
   };
 
@@ -87,7 +87,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   });
   const accept = async (client: Socket) => {
     client.on('error', () => undefined);
-    if (refusing) return client.resetAndDestroy();
+    if (refusing) return cut(client);
     accepted++;
     const upstream = connect({ host: hostname, port: Number(port), allowHalfOpen: true, noDelay: true });
     upstream.on('error', () => undefined);
@@ -104,7 +104,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   proxied.hostname = '127.0.0.1';
   proxied.port = String((server.address() as AddressInfo).port);
   const reset = () => {
-    for (const pair of pairs) for (const socket of pair) socket.resetAndDestroy();
+    for (const pair of pairs) for (const socket of pair) cut(socket);
   };
   return {
     url: proxied.href,
@@ -140,6 +140,12 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
       await once(server, 'close');
     },
   };
+}
+
+/** With RST, unless its end is on its way already: Node.js would close it neither in this way nor in another. */
+function cut(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Until more can be written, or never again. */
