@@ -92,6 +92,8 @@ describe('startTcpProxy', () => {
   });
 
   it('leaves no connection open that is reset while its end is on its way', async () => {
+    const connections = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap').length;
+    const before = connections(); // of others in this process
     const { socket, ended } = open();
     socket.write('hello');
     await eventually(() => expect(heard).toEqual(['hello']));
@@ -102,8 +104,7 @@ describe('startTcpProxy', () => {
     await new Promise((resolve) => process.nextTick(resolve)); // what it passes on now is handed to the system in this turn
     proxy.reset();
     await ended;
-    const connections = () => process.getActiveResourcesInfo().filter((kind) => kind === 'TCPSocketWrap');
-    await eventually(() => expect(connections()).toEqual([]));
+    await eventually(() => expect(connections()).toBeLessThanOrEqual(before));
   });
 
   it('is slow', async () => {
