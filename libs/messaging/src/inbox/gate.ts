@@ -80,9 +80,8 @@ insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, l
 select $1, $2, $3, $4, u.* from unnest($5::text[], $6::bigint[], $7::uuid[]) u (subject, upto, event_id)
 order by u.subject`;
 const insertName = preparedAs('gate-insert');
-// By their place, which stays where it is while the row is locked. The last condition holds for every number. Without it, Postgres
-// knows of how many rows it is, and reads the whole table instead, until that has some hundred thousand rows (2 000 of 23 000: 38 instead of
-// 13 ms); with it, it expects few.
+// By their place, which stays where it is while the row is locked. The last condition always holds: it makes Postgres expect few rows.
+// Knowing how many they are, it reads the whole table instead, until that has some hundred thousand (2 000 of 23 000: 38 instead of 13 ms).
 const UPDATE = `
 update messaging.inbox_streams s set last_sequence = u.upto, last_event_id = u.event_id
 from unnest($1::tid[], $2::bigint[], $3::uuid[], $4::bigint[]) u (at, upto, event_id, was)
