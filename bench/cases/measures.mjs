@@ -52,7 +52,7 @@ export const measures = {
   'stock-latency': { seconds: 24, run: (c) => latency(c, { peer: 'stock', seconds: size(c, 8, 4) }) },
   'golevelup-latency': { seconds: 24, golevelup: true, run: (c) => latency(c, { peer: 'golevelup', seconds: 8 }) },
   registration: { seconds: 15, run: (c) => registration(c, { users: size(c, 400, 100) }) },
-  backlog: { seconds: 190, run: (c) => growingBacklog(c) },
+  backlog: { seconds: 215, run: (c) => growingBacklog(c) },
   streams: {
     seconds: 90,
     run: (c) => growingStreams(c, { events: 100_000, streams: [1_000, 10_000, 100_000, 1_000_000] }),
