@@ -28,7 +28,8 @@ async function drain(system, taker, what, tell) {
 }
 
 /**
- * 10 000, 100 000 and 1 000 000 events, the shorter ones three times, because a machine has moods; and the memory of both processes during the last.
+ * 10 000, 100 000 and 1 000 000 events, and the memory of both processes during the last. The shorter ones three times: one turn of
+ * a few seconds would measure the moment.
  * @param {Context} context
  * @param {{ sizes?: number[] }} [options]
  */
