@@ -60,6 +60,21 @@ describe('Commands that only write, many at a time', () => {
     expect(committed.mock.calls.flat().sort((a, b) => a - b)).toEqual(upTo(40));
   });
 
+  it('are told what their own statements gave, also if one of them fails', async () => {
+    const told = new Map<number, number>();
+    const adds = [...upTo(40), 20].map((id) => {
+      const sql = 'insert into pets values ($1, $2) returning id';
+      return database.transaction((tx) => {
+        let given: number | undefined;
+        tx.queryLater<{ id: number }>(sql, [id, 'told'], undefined, ({ rows }) => (given = rows[0]!.id));
+        tx.afterCommit(() => told.set(id, given!));
+        return Promise.resolve();
+      });
+    });
+    await Promise.allSettled(adds);
+    expect([...told].sort(([a], [b]) => a - b)).toEqual(upTo(40).map((id) => [id, id]));
+  });
+
   it('keep several statements of one command together', async () => {
     const both = (id: number) =>
       database.transaction((tx) => {

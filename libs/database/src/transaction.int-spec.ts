@@ -162,6 +162,20 @@ describe('Database.transaction', () => {
       expect(await names()).toEqual(['later', 'Tom']);
     });
 
+    it.each([true, false])(
+      'tells what it gave before the transaction is known to be committed, alone: %s',
+      async (alone) => {
+        const told: string[] = [];
+        await database.transaction(async (tx) => {
+          tx.afterCommit(() => told.push('committed'));
+          const sql = 'update pets set name = upper(name) where id = 1 returning name';
+          tx.queryLater<{ name: string }>(sql, [], undefined, ({ rows }) => told.push(rows[0]!.name));
+          if (!alone) await rename(tx, 2, 'Tomi');
+        });
+        expect(told).toEqual(['REX', 'committed']);
+      },
+    );
+
     it('fails the transaction if it fails, with its own error', async () => {
       const work = database.transaction(async (tx) => {
         await rename(tx, 2, 'Tomi');

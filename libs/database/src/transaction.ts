@@ -58,8 +58,15 @@ export interface OpenTransaction {
   /**
    * Runs one statement together with the next one, at the latest with COMMIT: it has no round trip of its own. If it fails,
    * the transaction does.
+   *
+   * @param onResult called with what it gave, before what {@link afterCommit} was told
    */
-  queryLater(text: string, values: readonly unknown[], name?: string): void;
+  queryLater<Row extends QueryResultRow>(
+    text: string,
+    values: readonly unknown[],
+    name?: string,
+    onResult?: (result: QueryResult<Row>) => void,
+  ): void;
   /** Runs `work` once the transaction is committed for sure; never after a rollback. */
   afterCommit(work: () => void): void;
 }
@@ -114,10 +121,15 @@ export class Transaction<Schema = unknown> extends Kysely<Schema> implements Ope
     }
   }
 
-  queryLater(text: string, values: readonly unknown[], name?: string): void {
+  queryLater<Row extends QueryResultRow>(
+    text: string,
+    values: readonly unknown[],
+    name?: string,
+    onResult: (result: QueryResult<Row>) => void = () => {},
+  ): void {
     if (!this.#open) throw new TransactionClosedError(text);
     const done = this.#enqueue(text, values, name);
-    done.catch(() => {}); // COMMIT tells it
+    done.then(onResult as (result: QueryResult) => void, () => {}); // COMMIT tells it
     this.#later.push(done);
   }
 

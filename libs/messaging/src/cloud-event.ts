@@ -84,10 +84,11 @@ export function asLogged(attributes: LoggedAttributes): LoggedEvent {
   return Object.assign(attributes, { kind: 'logged' as const, aggregate, stream });
 }
 
-/** The columns of a {@link LogRow} in `messaging.events`. The time as text: the driver would make a date of it, and we a text again. */
+/** As text: the driver would make a date of it, and we a text again. */
+export const LOG_TIME = `to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as time`;
+/** The columns of a {@link LogRow} in `messaging.events`. */
 export const LOG_ROW = `
-  position, id, type, epoch, subject, sequence, page,
-  to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as time,
+  position, id, type, epoch, subject, sequence, page, ${LOG_TIME},
   correlation_id, causation_id, traceparent, data::text as data`;
 
 /** An event as it lies in the log. */

@@ -3,7 +3,7 @@
 import { sabotaged } from '@app/context';
 import { isDatabaseUnavailable } from '@app/database';
 import { Logger } from '@nestjs/common';
-import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqplib';
+import type { Channel, ConsumeMessage } from 'amqplib';
 import type { Pool } from 'pg';
 import { Books } from '../books/books.js';
 import { Holds } from '../books/holds.js';
@@ -16,6 +16,7 @@ import type { Publisher } from '../rabbitmq/publisher.js';
 import { declareInbox } from '../rabbitmq/topology.js';
 import { checkConsumers } from '../rabbitmq/watch.js';
 import type { Pauses } from '../operations/pauses.js';
+import { Acknowledgements } from './acknowledgements.js';
 import { Applier } from './applier.js';
 import type { AwaitedEventBus, InboxName } from './awaited-event-bus.js';
 import { CrashGuard } from './crash-guard.js';
@@ -67,6 +68,7 @@ export class Inbox {
   readonly #applier: Applier;
   readonly #guard: CrashGuard;
   readonly #pace = new Pace();
+  readonly #acknowledgements = new Acknowledgements();
   readonly #worker: ParkedWorker;
   readonly #link: BrokerLink;
   readonly #stopping = new AbortController();
@@ -150,6 +152,7 @@ export class Inbox {
     const cancelled = Promise.all(tags.map((tag) => channel!.cancel(tag).catch(() => {})));
     await Promise.all([atMost(1_000, cancelled), this.#working, this.#worker.stop()]);
     clearTimeout(timer);
+    this.#acknowledgements.flush();
     // Behind the last acknowledgement; the end of the connection travels on another channel and may overtake it.
     await atMost(
       1_000,
@@ -195,11 +198,12 @@ export class Inbox {
     await new Promise(setImmediate); // deliveries that came in one read of the socket belong together
     for (let deliveries = this.#take(); deliveries.length > 0; deliveries = this.#take()) {
       try {
-        if (sabotaged('ack-before-commit')) acknowledge(channel, deliveries);
+        if (sabotaged('ack-before-commit')) channel.ack(deliveries.at(-1)!.message, true);
         const rest = await this.#apply(deliveries);
         await failpoint('inbox.afterCommit');
         this.#trouble = undefined;
-        if (!sabotaged('ack-before-commit') && !sabotaged('automatic-ack')) acknowledge(channel, deliveries);
+        if (!sabotaged('ack-before-commit') && !sabotaged('automatic-ack'))
+          this.#acknowledgements.add(channel, deliveries.at(-1)!.message, deliveries.length);
         if (rest > 0) await pause(rest, this.#stopping.signal);
       } catch (error) {
         // Nothing is lost: unacknowledged deliveries come again.
@@ -222,6 +226,7 @@ export class Inbox {
 
   /** What is not being applied yet: it is not acknowledged, so it comes again. */
   #forget(): void {
+    this.#acknowledgements.flush();
     this.#buffer = [];
     this.#ahead = [];
   }
@@ -310,12 +315,4 @@ function givenUp(deliveries: readonly Delivery[]): Map<Item, Failure> {
   const error = 'the broker gave up on it: its consumer crashed, or closed its channel, too often';
   const items = deliveries.filter((delivery) => delivery.givenUp).flatMap((delivery) => delivery.items);
   return new Map(items.map((item) => [item, { state: 'retry', error, counts: false }]));
-}
-
-function acknowledge(channel: Channel, deliveries: readonly Delivery[]): void {
-  try {
-    channel.ack(deliveries.at(-1)!.message, true);
-  } catch (error) {
-    if (!(error instanceof IllegalOperationError)) throw error; // the channel is gone: they come again, as duplicates
-  }
 }

@@ -3,6 +3,7 @@ import { eventually } from '@app/testing';
 import type { LoggedEvent } from '../cloud-event.js';
 import { LOOK_STREAMS } from './parked-heads.js';
 import { arrival, see, startInbox, stream, subjectOf, users, type InboxFixture } from './inbox.fixture.js';
+import { STREAMS } from './parked-worker.js';
 
 const LIMIT_MS = 2_000;
 
@@ -241,6 +242,30 @@ describe('ParkedWorker', () => {
     await inbox.isEmpty();
     expect(await inbox.seen()).toHaveLength(20);
     expect(runs).toHaveLength(20);
+  });
+
+  it('starts nothing more of what it has found once the inbox is paused', async () => {
+    fails = () => true;
+    await inbox.applier.apply(users(3 * STREAMS), LIMIT_MS);
+    runs = [];
+    let finish = () => {};
+    const mayFinish = new Promise<void>((resolve) => (finish = resolve));
+    inbox.handle = async (event, tx) => {
+      runs.push(event.name);
+      await mayFinish;
+      await see(event, tx);
+    };
+    await inbox.hurry();
+    inbox.startWorker();
+    await eventually(() => expect(runs).toHaveLength(STREAMS));
+    await inbox.rows(`insert into messaging.pauses (scope, reason, by) values ('inbox:orders', 'a bug', 'alice')`);
+    finish();
+    await eventually(async () => expect(await inbox.seen()).toHaveLength(STREAMS));
+    await new Promise((resolve) => setTimeout(resolve, 500)); // the next ones would have started at once
+    expect(runs).toHaveLength(STREAMS);
+    await inbox.rows('delete from messaging.pauses');
+    await inbox.isEmpty();
+    expect(runs).toHaveLength(3 * STREAMS);
   });
 
   it('takes over what a process had when it died; with the fourth death the event is dead', async () => {

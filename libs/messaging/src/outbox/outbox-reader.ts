@@ -50,6 +50,7 @@ select (select array_agg(distinct e.epoch || ' ' || e.aggregate || ' ' || e.subj
 export class OutboxReader {
   #floor = 0;
   #lookedAt = -Infinity;
+  #readAt = -Infinity;
   #held: readonly string[] = [];
   #paused: string | undefined;
 
@@ -68,25 +69,49 @@ export class OutboxReader {
     this.#lookedAt = -Infinity;
   }
 
+  /** The outbox has to be read before anything is published that was not read. */
+  readNext(): void {
+    this.#readAt = -Infinity;
+  }
+
+  /**
+   * Whether what this process records may be published without a look at the outbox: nothing is paused or held, and the last look
+   * began less than `ms` ago.
+   */
+  isFresh(ms: number): boolean {
+    if (this.#paused !== undefined || this.#held.length > 0 || sabotaged('cursor-relay')) return false;
+    const now = performance.now();
+    return now - this.#lookedAt <= FULL_LOOK_EVERY_MS && now - this.#readAt < ms;
+  }
+
+  /** Events that need not be read, in the order of the log. */
+  pass(rows: readonly LogRow[]): OutgoingEvent[] {
+    if (rows[0]) this.#floor = floorBelow(rows[0]);
+    return rows.map((row) => this.#outgoing(row));
+  }
+
   /** At most `events` and `bytes` (but one event in any case) that are not in `except`. */
   async read({ except, events, bytes }: { except: string[]; events: number; bytes: number }): Promise<OutgoingEvent[]> {
     const everywhere = performance.now() - this.#lookedAt > FULL_LOOK_EVERY_MS;
     if (everywhere) await this.#look();
     if (this.#paused !== undefined) return [];
+    this.#readAt = performance.now();
     const lowest = everywhere && !sabotaged('cursor-relay') ? 0 : this.#floor;
     const values = [lowest, arrayOf(except), events, bytes];
     const { rows } =
       this.#held.length === 0
         ? await this.pool.query<LogRow>({ text: READ, values, ...(except.length < FEW && { name: 'relay-read' }) })
         : await this.pool.query<LogRow>(READ_AROUND_HELD, [...values, this.#held]);
-    if (rows[0]) this.#floor = Math.max(0, Number(rows[0].position) - FLOOR_MARGIN);
+    if (rows[0]) this.#floor = floorBelow(rows[0]);
     if (rows[0] && sabotaged('cursor-relay')) this.#floor = Number(rows.at(-1)!.position) + 1;
     // New objects: rows that get more properties, and what they hold, survive several collections (a third of the relay's time).
-    return rows.map((row) => {
-      const { position, id, type, subject, time, traceparent } = row;
-      const text = encode(row, this.source);
-      return { position, id, type, subject, time, traceparent, text, bytes: Buffer.byteLength(text) };
-    });
+    return rows.map((row) => this.#outgoing(row));
+  }
+
+  #outgoing(row: LogRow): OutgoingEvent {
+    const { position, id, type, subject, time, traceparent } = row;
+    const text = encode(row, this.source);
+    return { position, id, type, subject, time, traceparent, text, bytes: Buffer.byteLength(text) };
   }
 
   async #look(): Promise<void> {
@@ -96,3 +121,5 @@ export class OutboxReader {
     this.#lookedAt = performance.now();
   }
 }
+
+const floorBelow = ({ position }: LogRow): number => Math.max(0, Number(position) - FLOOR_MARGIN);

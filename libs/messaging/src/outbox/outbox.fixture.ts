@@ -19,6 +19,8 @@ export interface Heard {
   sequence: number;
   /** How many events came in the same message. */
   together: number;
+  /** The event as it came. */
+  text: string;
 }
 
 /** What may differ from the test run's own servers. */
@@ -111,8 +113,10 @@ export async function startOutbox(givenVhost?: TestVhost) {
         if (!message) return;
         const body = JSON.parse(message.content.toString()) as Record<string, string> | Record<string, string>[];
         const events = Array.isArray(body) ? body : [body];
-        for (const { id, subject, sequence } of events) {
-          heard.push({ id: id!, subject: subject!, sequence: Number(sequence), together: events.length });
+        for (const event of events) {
+          const { id, subject, sequence } = event;
+          const text = JSON.stringify(event);
+          heard.push({ id: id!, subject: subject!, sequence: Number(sequence), together: events.length, text });
         }
         channel.ack(message);
       });

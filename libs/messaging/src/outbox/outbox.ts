@@ -4,7 +4,9 @@ import { sabotaged } from '@app/context';
 import { newId, openPool, type OpenTransaction } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Pool } from 'pg';
+import { LOG_TIME } from '../cloud-event.js';
 import { MESSAGING_OPTIONS, type MessagingOptions } from '../options.js';
+import type { Recorded } from './just-recorded.js';
 import { originOf, recordable } from './recordable.js';
 import { Relay } from './relay.js';
 
@@ -21,8 +23,11 @@ event as (
   insert into messaging.events
     (id, type, epoch, aggregate, subject, sequence, page, correlation_id, causation_id, traceparent, data)
   select $1, $2, log.epoch, $3, $4, stream.last_sequence, log.page, $5, $6, $7, $8 from log, stream
-  returning position)
-insert into messaging.outbox (position, bytes) select position, $9 from event`;
+  returning position, epoch, sequence, page, recorded_at),
+outbox as (insert into messaging.outbox (position, bytes) select position, $9 from event)
+select position, epoch, sequence, page, ${LOG_TIME} from event`;
+
+type Given = Pick<Recorded, 'position' | 'epoch' | 'sequence' | 'page' | 'time'>;
 
 @Injectable()
 export class Outbox {
@@ -46,9 +51,14 @@ export class Outbox {
     const id = newId();
     const { correlationId, causationId, traceparent } = originOf(id);
     const values = [id, type, aggregate, subject, correlationId, causationId, traceparent, data, bytes];
+    let given: Given | undefined;
     if (sabotaged('outbox-outside-transaction')) await elsewhere(this.options).query(ADD, values);
-    else tx.queryLater(ADD, values, 'outbox-add');
-    tx.afterCommit(() => this.relay.wake());
+    else tx.queryLater<Given>(ADD, values, 'outbox-add', ({ rows }) => (given = rows[0]));
+    tx.afterCommit(() => {
+      if (!given) return this.relay.wake();
+      const origin = { correlation_id: correlationId, causation_id: causationId, traceparent };
+      this.relay.recorded({ ...given, ...origin, id, type, aggregate, subject, data, bytes });
+    });
     return id;
   }
 }

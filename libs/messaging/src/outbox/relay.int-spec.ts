@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { eventually } from '@app/testing';
+import { OutboxReader } from './outbox-reader.js';
 import { firstArrivalsOutOfOrder, startOutbox, type OutboxFixture } from './outbox.fixture.js';
 
 describe('Relay', () => {
@@ -23,6 +24,80 @@ describe('Relay', () => {
     expect(heard.map(({ together }) => together)).toEqual([1, 1, 1, 1, 1]);
     expect(Math.min(...latencies)).toBeLessThan(50); // does not wait for the poll
     await outbox.emptied();
+  });
+
+  describe('what its own process records,', () => {
+    afterEach(() => jest.restoreAllMocks());
+    /** Events that were read from the outbox. */
+    const reading = () => {
+      const read = jest.spyOn(OutboxReader.prototype, 'read');
+      return async () => {
+        const looks = (await Promise.all(read.mock.results.map(({ value }) => value as Promise<object[]>))) ?? [];
+        expect(looks.length).toBeGreaterThan(0);
+        return looks.reduce((events, rows) => events + rows.length, 0);
+      };
+    };
+
+    it('is published as it would be read, without being read', async () => {
+      const heard = await outbox.listen();
+      const relay = outbox.relay();
+      relay.start();
+      await eventually(() => expect(relay.status.active).toBe(true));
+      const eventsRead = reading();
+      const subjects = Array.from({ length: 10 }, () => randomUUID());
+      for (const subject of [...subjects, ...subjects, ...subjects]) {
+        await outbox.record(relay, [subject]);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      await eventually(() => expect(heard).toHaveLength(30));
+      expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
+      await outbox.emptied();
+      // The full look once a second may come first.
+      expect(await eventsRead()).toBeLessThan(10);
+
+      await outbox.rows(
+        `insert into messaging.outbox (position, bytes) select position, 2500 from messaging.events order by position`,
+      );
+      await eventually(() => expect(heard).toHaveLength(60));
+      const byId = (one: { id: string }, other: { id: string }) => (one.id < other.id ? -1 : 1);
+      const once = heard.slice(0, 30).toSorted(byId);
+      const again = heard.slice(30).toSorted(byId);
+      expect(again.map(({ text }) => text)).toEqual(once.map(({ text }) => text));
+    });
+
+    it('is read if another process has recorded what comes before it', async () => {
+      const heard = await outbox.listen();
+      const relay = outbox.relay();
+      const elsewhere = outbox.relay(); // in another process: it does not publish
+      relay.start();
+      await eventually(() => expect(relay.status.active).toBe(true));
+      const subjects = Array.from({ length: 50 }, () => randomUUID());
+      for (const subject of subjects) {
+        await outbox.record(elsewhere, [subject]);
+        await outbox.record(relay, [subject]);
+        await outbox.record(elsewhere, [subject]);
+        await outbox.record(relay, [subject]);
+      }
+      await eventually(() => expect(heard).toHaveLength(200));
+      expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
+      await outbox.emptied();
+    });
+
+    it('waits while an operator has paused the relay', async () => {
+      const heard = await outbox.listen();
+      const relay = outbox.relay();
+      relay.start();
+      await eventually(() => expect(relay.status.active).toBe(true));
+      await outbox.rows(`insert into messaging.pauses (scope, reason, by) values ('relay', 'maintenance', 'alice')`);
+      relay.lookEverywhere();
+      await eventually(() => expect(relay.status.paused).toBe('maintenance'));
+      await outbox.record(relay, [randomUUID()]);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      expect(heard).toEqual([]);
+      await outbox.rows(`delete from messaging.pauses`);
+      await eventually(() => expect(heard).toHaveLength(1));
+      await outbox.emptied();
+    });
   });
 
   it('publishes a backlog in batches and in order', async () => {

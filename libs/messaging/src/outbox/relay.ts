@@ -7,6 +7,7 @@ import { failpoint } from '../failpoints.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { atMost, backOff, pause } from '../rabbitmq/backoff.js';
 import { messageOf } from '../rabbitmq/explain.js';
+import { JustRecorded, type Recorded } from './just-recorded.js';
 import { OutboxReader, type OutgoingEvent } from './outbox-reader.js';
 import { RelayLock } from './relay-lock.js';
 import { Sender } from './sender.js';
@@ -46,6 +47,11 @@ export class Relay {
   readonly #window: Window;
   readonly #reader: OutboxReader;
   readonly #sender: Sender;
+  readonly #justRecorded = new JustRecorded();
+  /** What the last look at the outbox took, in ms. */
+  #lookMs = 0;
+  /** The last look found more than it took along. */
+  #isBacklog = false;
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #active = false;
@@ -64,7 +70,7 @@ export class Relay {
     // would stay.
     this.#pool = openPool({ ...settings, max: 2, options: '-c synchronous_commit=off -c enable_seqscan=off' });
     this.#lock = new RelayLock(url, `${service} relay lock`);
-    this.#window = new Window(this.#pool, this.#stopping.signal, () => this.wake());
+    this.#window = new Window(this.#pool, this.#stopping.signal, () => this.#readAgain());
     this.#reader = new OutboxReader(this.#pool, namesOf(service).source);
     this.#sender = new Sender(rabbitmqUrls, service, this.#pool, this.#window);
     this.#sender.link.on('state', () => this.wake());
@@ -85,6 +91,13 @@ export class Relay {
   /** An operator has done something: the next look is now, and everywhere. */
   lookEverywhere(): void {
     this.#reader.lookEverywhere();
+    this.wake();
+  }
+
+  /** An event is in the outbox, committed. Whoever cannot say which one just wakes the relay. */
+  recorded(event: Recorded): void {
+    // Behind a backlog it waits for its turn.
+    if (this.#active && !this.#isBacklog) this.#justRecorded.add(event);
     this.wake();
   }
 
@@ -142,6 +155,8 @@ export class Relay {
     this.#active = true;
     this.#connectedAt = performance.now();
     this.#reader.lookEverywhere();
+    this.#justRecorded.clear();
+    this.#justRecorded.forgetPublished();
     try {
       while (this.#hasPatience() && (await this.#lock.stillHeld())) await this.#round();
       await this.#flush();
@@ -157,19 +172,47 @@ export class Relay {
     const early = this.#nextLookAt - performance.now();
     if (early > 0) await pause(early);
     this.#woken = false;
+    const next = (await this.#takeJustRecorded(events)) ?? (await this.#read(events, bytes));
+    const { length } = next;
+    const rest = length < FLOW_EVENTS ? Math.min((length - 1) * this.#lookMs, REST_AT_MOST_MS) : REST_IN_FLOW_MS;
+    this.#isBacklog = length >= BACKLOG_EVENTS;
+    this.#nextLookAt = this.#isBacklog ? 0 : performance.now() + rest;
+    if (length === 0) return this.#rest(POLL_MS);
+    await failpoint('relay.afterRead');
+    await this.#publish(next);
+    if (!this.#isBacklog) await this.#rest(REST_IN_FLOW_MS); // whoever records an event in this process wakes us
+  }
+
+  /** What this process has just committed; `undefined` if the outbox has to be read. */
+  async #takeJustRecorded(atMost: number): Promise<OutgoingEvent[] | undefined> {
+    if (this.#justRecorded.size === 0 || !this.#reader.isFresh(POLL_MS)) return undefined;
+    await new Promise(setImmediate); // what was committed together is published together
+    if (this.#justRecorded.size > atMost) return undefined;
+    const events = this.#justRecorded.take();
+    // A read may have been faster than the answer to the COMMIT.
+    return events && this.#reader.pass(events.filter(({ position }) => !this.#window.has(position)));
+  }
+
+  async #read(events: number, bytes: number): Promise<OutgoingEvent[]> {
     const limits = { events: Math.min(READ_EVENTS, events), bytes: Math.min(READ_BYTES, bytes) };
+    const recorded = this.#justRecorded.clear();
     const started = performance.now();
     const rows = await this.#reader.read({ except: this.#window.positions, ...limits });
-    const took = performance.now() - started;
+    this.#lookMs = performance.now() - started;
     this.#failures = 0;
     this.#trouble = undefined;
-    const rest = rows.length < FLOW_EVENTS ? Math.min((rows.length - 1) * took, REST_AT_MOST_MS) : REST_IN_FLOW_MS;
-    const isBacklog = rows.length >= BACKLOG_EVENTS;
-    this.#nextLookAt = isBacklog ? 0 : started + took + rest;
-    if (rows.length === 0) return this.#rest(POLL_MS);
-    await failpoint('relay.afterRead');
-    await this.#publish(rows);
-    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // whoever records an event in this process wakes us
+    if (recorded.length > 0) {
+      const positions = new Set(rows.map(({ position }) => position));
+      this.#justRecorded.published(recorded.filter(({ position }) => positions.has(position)));
+    }
+    return rows;
+  }
+
+  /** Something that was on its way is not any more, or there is room for more. */
+  #readAgain(): void {
+    this.#reader.readNext();
+    this.#justRecorded.forgetPublished();
+    this.wake();
   }
 
   async #publish(events: OutgoingEvent[]): Promise<void> {
@@ -177,6 +220,7 @@ export class Relay {
       for (const message of wireBatches(events, this.#sender.maxMessageBytes)) void this.#sender.send(message);
       return;
     }
+    this.#justRecorded.forgetPublished(); // some may not be sent now
     for (const event of events) {
       if (!this.#sender.isCarefulAt(event) || !this.#hasPatience() || !(await this.#lock.stillHeld())) return; // read again
       if (!(await this.#sender.sendAlone(event))) return this.#reader.lookEverywhere();

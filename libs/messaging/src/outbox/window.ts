@@ -31,6 +31,10 @@ export class Window {
     return this.#bytes.size;
   }
 
+  has(position: string): boolean {
+    return this.#bytes.has(position);
+  }
+
   get positions(): string[] {
     return [...this.#bytes.keys()];
   }
