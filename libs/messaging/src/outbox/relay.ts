@@ -50,7 +50,7 @@ export class Relay {
   readonly #justRecorded = new JustRecorded();
   /** What the last look at the outbox took, in ms. */
   #lookMs = 0;
-  /** The last look found more than it took along. */
+  /** The last look found so much that there is more. */
   #isBacklog = false;
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
