@@ -57,7 +57,10 @@ describe('CancelOrderOnOrderDeadlinePassed', () => {
     }
     await orders.deliver(new OrderDeadlinePassed({ orderId: randomUUID(), waitedFor: 'payment' }));
     await orders.customer(); // behind them in the queue
-    expect((await orders.told(id)).map(({ fact }) => fact)).toEqual(['order.placed', 'order.confirmed']);
+    const told = (await orders.told(id)).map(({ fact }) => fact);
+    // On a busy machine one of its own deadlines may have passed in time, to be heard too late.
+    expect(told.filter((fact) => fact !== 'deadline.passed')).toEqual(['order.placed', 'order.confirmed']);
+    expect(await orders.read(id)).toMatchObject({ status: 'confirmed' });
     expect(await orders.rows('select from messaging.parked_events')).toEqual([]);
   });
 

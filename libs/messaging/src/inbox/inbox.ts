@@ -84,7 +84,7 @@ export class Inbox {
   readonly #onPaused = (scope: string) => {
     if (scope !== this.#scope) return;
     this.#forget();
-    this.#link.rebuild('paused by an operator');
+    void this.#reconnect('paused by an operator');
   };
 
   constructor(private readonly options: InboxOptions) {
@@ -153,13 +153,24 @@ export class Inbox {
     await Promise.all([atMost(1_000, cancelled), this.#working, this.#worker.stop()]);
     clearTimeout(timer);
     this.#acknowledgements.flush();
-    // Behind the last acknowledgement; the end of the connection travels on another channel and may overtake it.
-    await atMost(
-      1_000,
-      channel?.close().catch(() => {}),
-    );
+    await this.#closeChannel();
     await this.#link.stop();
     await atMost(500, Promise.all([this.#watching, this.#books.settled()])); // they may wait for an answer that never comes
+  }
+
+  /** Lets go of what was delivered and is not acknowledged. */
+  async #reconnect(reason: string): Promise<void> {
+    const before = this.#tags;
+    await this.#closeChannel();
+    if (this.#tags === before) this.#link.rebuild(reason); // else it has been, meanwhile
+  }
+
+  /** Behind the last acknowledgement; the end of the connection travels on another channel and may overtake it. */
+  async #closeChannel(): Promise<void> {
+    await atMost(
+      1_000,
+      this.#tags?.channel.close().catch(() => {}),
+    );
   }
 
   async #consume(channel: Channel): Promise<void> {
@@ -210,7 +221,7 @@ export class Inbox {
         this.#trouble = (error as Error).message;
         this.#logger.error(`paused: ${describe(error)}`);
         this.#forget();
-        this.#link.rebuild('the inbox is paused');
+        void this.#reconnect('the inbox is paused');
         return;
       }
     }
