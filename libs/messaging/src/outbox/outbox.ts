@@ -12,7 +12,7 @@ import { Relay } from './relay.js';
 
 // One statement. The row lock on the stream comes first: position order is sequence order within a stream.
 // It travels with COMMIT, so its row lock is held for the commit only.
-const ADD = `
+const RECORD = `
 with log as (select epoch, (select last_value from messaging.page) as page from messaging.log),
 stream as (
   insert into messaging.streams as t (epoch, aggregate, subject, last_sequence)
@@ -23,10 +23,12 @@ event as (
   insert into messaging.events
     (id, type, epoch, aggregate, subject, sequence, page, correlation_id, causation_id, traceparent, data)
   select $1, $2, log.epoch, $3, $4, stream.last_sequence, log.page, $5, $6, $7, $8 from log, stream
-  returning position, epoch, sequence, page, recorded_at),
-outbox as (insert into messaging.outbox (position, bytes) select position, $9 from event)
-select position, epoch, sequence, page, ${LOG_TIME} from event`;
+  returning position, epoch, sequence, page, recorded_at)`;
+const INSERT = 'insert into messaging.outbox (position, bytes) select position, $9 from event';
+const ADD = `${RECORD} ${INSERT}`;
+const ADD_AND_TELL = `${RECORD}, outbox as (${INSERT}) select position, epoch, sequence, page, ${LOG_TIME} from event`;
 
+/** What the log gives an event. */
 type Given = Pick<Recorded, 'position' | 'epoch' | 'sequence' | 'page' | 'time'>;
 
 @Injectable()
@@ -53,9 +55,11 @@ export class Outbox {
     const values = [id, type, aggregate, subject, correlationId, causationId, traceparent, data, bytes];
     let given: Given | undefined;
     if (sabotaged('outbox-outside-transaction')) await elsewhere(this.options).query(ADD, values);
-    else tx.queryLater<Given>(ADD, values, 'outbox-add', ({ rows }) => (given = rows[0]));
+    else if (this.relay.takesRecorded)
+      tx.queryLater<Given>(ADD_AND_TELL, values, 'outbox-add-and-tell', ({ rows }) => (given = rows[0]));
+    else tx.queryLater(ADD, values, 'outbox-add');
     tx.afterCommit(() => {
-      if (!given) return this.relay.wake();
+      if (!given) return this.relay.recorded();
       const origin = { correlation_id: correlationId, causation_id: causationId, traceparent };
       this.relay.recorded({ ...given, ...origin, id, type, aggregate, subject, data, bytes });
     });

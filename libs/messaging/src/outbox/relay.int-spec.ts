@@ -83,6 +83,23 @@ describe('Relay', () => {
       await outbox.emptied();
     });
 
+    it('is read in a flow of many at a time, and in order', async () => {
+      const heard = await outbox.listen();
+      const relay = outbox.relay();
+      relay.start();
+      await eventually(() => expect(relay.status.active).toBe(true));
+      const eventsRead = reading();
+      const subjects = Array.from({ length: 60 }, () => randomUUID());
+      for (let round = 0; round < 20; round++) {
+        await Promise.all(subjects.map((subject) => outbox.record(relay, [subject])));
+      }
+      await eventually(() => expect(heard.length).toBeGreaterThanOrEqual(1_200));
+      expect(firstArrivalsOutOfOrder(heard)).toEqual([]);
+      await outbox.emptied();
+      expect(await eventsRead()).toBeGreaterThan(600);
+      expect(relay.status.published).toBe(1_200);
+    });
+
     it('waits while an operator has paused the relay', async () => {
       const heard = await outbox.listen();
       const relay = outbox.relay();

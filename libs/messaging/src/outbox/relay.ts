@@ -50,8 +50,8 @@ export class Relay {
   readonly #justRecorded = new JustRecorded();
   /** What the last look at the outbox took, in ms. */
   #lookMs = 0;
-  /** The last look found so much that there is more. */
-  #isBacklog = false;
+  /** So many events come that they share a look. */
+  #isFlow = false;
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #active = false;
@@ -94,10 +94,15 @@ export class Relay {
     this.wake();
   }
 
-  /** An event is in the outbox, committed. Whoever cannot say which one just wakes the relay. */
-  recorded(event: Recorded): void {
-    // Behind a backlog it waits for its turn.
-    if (this.#active && !this.#isBacklog) this.#justRecorded.add(event);
+  /** Whether to say what was recorded. In a flow it is read: what tells makes the commands dearer than a look that they share. */
+  get takesRecorded(): boolean {
+    return this.#active && !this.#isFlow;
+  }
+
+  /** An event is in the outbox, committed: this one, or some other. */
+  recorded(event?: Recorded): void {
+    if (event && this.takesRecorded) this.#justRecorded.add(event);
+    else this.#reader.readNext();
     this.wake();
   }
 
@@ -175,12 +180,13 @@ export class Relay {
     const next = (await this.#takeJustRecorded(events)) ?? (await this.#read(events, bytes));
     const { length } = next;
     const rest = length < FLOW_EVENTS ? Math.min((length - 1) * this.#lookMs, REST_AT_MOST_MS) : REST_IN_FLOW_MS;
-    this.#isBacklog = length >= BACKLOG_EVENTS;
-    this.#nextLookAt = this.#isBacklog ? 0 : performance.now() + rest;
+    const isBacklog = length >= BACKLOG_EVENTS;
+    this.#isFlow = length >= FLOW_EVENTS;
+    this.#nextLookAt = isBacklog ? 0 : performance.now() + rest;
     if (length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
     await this.#publish(next);
-    if (!this.#isBacklog) await this.#rest(REST_IN_FLOW_MS); // whoever records an event in this process wakes us
+    if (!isBacklog) await this.#rest(REST_IN_FLOW_MS); // whoever records an event in this process wakes us
   }
 
   /** What this process has just committed; `undefined` if the outbox has to be read. */
@@ -220,7 +226,7 @@ export class Relay {
       for (const message of wireBatches(events, this.#sender.maxMessageBytes)) void this.#sender.send(message);
       return;
     }
-    this.#justRecorded.forgetPublished(); // some may not be sent now
+    this.#readAgain(); // some may not be sent now
     for (const event of events) {
       if (!this.#sender.isCarefulAt(event) || !this.#hasPatience() || !(await this.#lock.stillHeld())) return; // read again
       if (!(await this.#sender.sendAlone(event))) return this.#reader.lookEverywhere();
