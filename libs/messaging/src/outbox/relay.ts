@@ -31,6 +31,8 @@ const REST_AT_MOST_MS = 8;
  */
 const FLOW_EVENTS = 8;
 const REST_IN_FLOW_MS = 20;
+/** Commands that are committed together come in bursts: between two of them a look finds little, and it is a flow all the same. */
+const FLOW_LASTS_MS = 200;
 /** So many events are a backlog: read on at once. */
 const BACKLOG_EVENTS = 200;
 /** A relay that has lost the broker for longer lets another process try, whose way to the broker may be open. */
@@ -50,8 +52,8 @@ export class Relay {
   readonly #justRecorded = new JustRecorded();
   /** What the last look at the outbox took, in ms. */
   #lookMs = 0;
-  /** So many events come that they share a look. */
-  #isFlow = false;
+  /** When so many events came last that they share a look. */
+  #flowAt = -Infinity;
   #running: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
   #active = false;
@@ -96,7 +98,7 @@ export class Relay {
 
   /** Whether to say what was recorded. In a flow it is read: what tells makes the commands dearer than a look that they share. */
   get takesRecorded(): boolean {
-    return this.#active && !this.#isFlow;
+    return this.#active && performance.now() - this.#flowAt > FLOW_LASTS_MS;
   }
 
   /** An event is in the outbox, committed: this one, or some other. */
@@ -181,7 +183,7 @@ export class Relay {
     const { length } = next;
     const rest = length < FLOW_EVENTS ? Math.min((length - 1) * this.#lookMs, REST_AT_MOST_MS) : REST_IN_FLOW_MS;
     const isBacklog = length >= BACKLOG_EVENTS;
-    this.#isFlow = length >= FLOW_EVENTS;
+    if (length >= FLOW_EVENTS) this.#flowAt = performance.now();
     this.#nextLookAt = isBacklog ? 0 : performance.now() + rest;
     if (length === 0) return this.#rest(POLL_MS);
     await failpoint('relay.afterRead');
