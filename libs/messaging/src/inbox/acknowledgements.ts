@@ -2,7 +2,7 @@ import { IllegalOperationError, type Channel, type ConsumeMessage } from 'amqpli
 
 /** What is committed is acknowledged within this time, in ms. */
 const WITHIN_MS = 50;
-/** So many messages are acknowledged at once: the broker sends no more than `prefetch` ahead of them. */
+/** So many messages do not wait: the broker sends no more than `prefetch` ahead of the acknowledgements. */
 const AT_ONCE = 32;
 
 /**

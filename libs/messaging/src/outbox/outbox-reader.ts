@@ -84,10 +84,10 @@ export class OutboxReader {
     return now - this.#lookedAt <= FULL_LOOK_EVERY_MS && now - this.#readAt < ms;
   }
 
-  /** Events that need not be read, in the order of the log. */
-  pass(rows: readonly LogRow[]): OutgoingEvent[] {
+  /** The same events as {@link read} would give, of rows that need not be read; in the order of the log. */
+  outgoing(rows: readonly LogRow[]): OutgoingEvent[] {
     if (rows[0]) this.#floor = floorBelow(rows[0]);
-    return rows.map((row) => this.#outgoing(row));
+    return rows.map((row) => this.#encode(row));
   }
 
   /** At most `events` and `bytes` (but one event in any case) that are not in `except`. */
@@ -105,10 +105,10 @@ export class OutboxReader {
     if (rows[0]) this.#floor = floorBelow(rows[0]);
     if (rows[0] && sabotaged('cursor-relay')) this.#floor = Number(rows.at(-1)!.position) + 1;
     // New objects: rows that get more properties, and what they hold, survive several collections (a third of the relay's time).
-    return rows.map((row) => this.#outgoing(row));
+    return rows.map((row) => this.#encode(row));
   }
 
-  #outgoing(row: LogRow): OutgoingEvent {
+  #encode(row: LogRow): OutgoingEvent {
     const { position, id, type, subject, time, traceparent } = row;
     const text = encode(row, this.source);
     return { position, id, type, subject, time, traceparent, text, bytes: Buffer.byteLength(text) };

@@ -198,7 +198,7 @@ export class Relay {
     if (this.#justRecorded.size > atMost) return undefined;
     const events = this.#justRecorded.take();
     // A read may have been faster than the answer to the COMMIT.
-    return events && this.#reader.pass(events.filter(({ position }) => !this.#window.has(position)));
+    return events && this.#reader.outgoing(events.filter(({ position }) => !this.#window.has(position)));
   }
 
   async #read(events: number, bytes: number): Promise<OutgoingEvent[]> {
