@@ -75,7 +75,7 @@ export class Relay {
     this.#window = new Window(this.#pool, this.#stopping.signal, () => this.#readAgain());
     this.#reader = new OutboxReader(this.#pool, namesOf(service).source);
     this.#sender = new Sender(rabbitmqUrls, service, this.#pool, this.#window);
-    this.#sender.link.on('state', () => this.wake());
+    this.#sender.link.on('state', () => this.#wakeUp());
   }
 
   /** Whether this process is the one that publishes, how its connection to the broker is, and what it has done so far. */
@@ -93,7 +93,7 @@ export class Relay {
   /** An operator has done something: the next look is now, and everywhere. */
   lookEverywhere(): void {
     this.#reader.lookEverywhere();
-    this.wake();
+    this.#wakeUp();
   }
 
   /** Whether to say what was recorded. In a flow it is read: what tells makes the commands dearer than a look that they share. */
@@ -105,11 +105,11 @@ export class Relay {
   recorded(event?: Recorded): void {
     if (event && this.takesRecorded) this.#justRecorded.add(event);
     else this.#reader.readNext();
-    this.wake();
+    this.#wakeUp();
   }
 
-  /** There is something new to look at. Costs nothing, may be called at any time. */
-  wake(): void {
+  /** There is something new to look at. */
+  #wakeUp(): void {
     this.#woken = true;
     this.#wake();
   }
@@ -127,7 +127,7 @@ export class Relay {
 
   async #stop(): Promise<void> {
     this.#stopping.abort();
-    this.wake();
+    this.#wakeUp();
     await atMost(FLUSH_MS + 500, this.#running);
     await this.#sender.link.stop(); // whoever waits for the broker hears of it
     await atMost(FLUSH_MS, this.#window.settled());
@@ -220,7 +220,7 @@ export class Relay {
   #readAgain(): void {
     this.#reader.readNext();
     this.#justRecorded.forgetPublished();
-    this.wake();
+    this.#wakeUp();
   }
 
   async #publish(events: OutgoingEvent[]): Promise<void> {
