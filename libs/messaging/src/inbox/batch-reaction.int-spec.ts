@@ -172,7 +172,7 @@ describe('A reaction that takes many events', () => {
   });
 
   it('records events that name their cause', async () => {
-    const relay = { wake: () => {} };
+    const relay = { recorded: () => {} };
     const outbox = new Outbox({ service: 'users' } as never, relay as never);
     misbehave = async (events, tx) => {
       for (const event of events)

@@ -92,7 +92,7 @@ describe('the outbox', () => {
 describe('the log', () => {
   it('starts a new epoch, in which every stream begins anew', async () => {
     const options = { service: 'users', rabbitmqUrls: [], databaseUrl: it_.url, roles: new Set([]) };
-    const outbox = new Outbox(options, { wake: () => {} } as Relay);
+    const outbox = new Outbox(options, { recorded: () => {} } as unknown as Relay);
     const userId = randomUUID();
     const add = () =>
       it_.database.transaction((tx) =>
