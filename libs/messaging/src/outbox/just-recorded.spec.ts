@@ -61,9 +61,9 @@ describe('JustRecorded', () => {
   });
 
   it('keeps few events, few bytes and few streams', () => {
-    for (let i = 0; i < 64; i++) add(event(`user ${i}`, 1));
+    for (let i = 0; i < 64; i++) expect(recorded.add(event(`user ${i}`, 1))).toBe(true);
     expect(recorded.size).toBe(64);
-    add(event('one more', 1));
+    expect(recorded.add(event('one more', 1))).toBe(false);
     expect(recorded.size).toBe(0);
 
     add(event('large', 1, { bytes: 600_000 }), event('large', 2, { bytes: 600_000 }));

@@ -25,10 +25,13 @@ export class JustRecorded {
     return this.#events.length;
   }
 
-  add(event: Recorded): void {
+  /** @returns whether it has room for it and for those before; else all of them will be read */
+  add(event: Recorded): boolean {
     this.#events.push(event);
     this.#bytes += event.bytes;
-    if (this.#events.length > MOST_EVENTS || this.#bytes > MOST_BYTES) this.clear();
+    const hasRoom = this.#events.length <= MOST_EVENTS && this.#bytes <= MOST_BYTES;
+    if (!hasRoom) this.clear();
+    return hasRoom;
   }
 
   /** The outbox is about to be read, which finds them. */

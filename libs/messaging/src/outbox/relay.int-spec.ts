@@ -42,9 +42,9 @@ describe('Relay', () => {
     it('is published as it would be read, without being read', async () => {
       const heard = await outbox.listen();
       const relay = outbox.relay();
+      const counts = watch(); // before it starts, or its first look would not count
       relay.start();
       await eventually(() => expect(relay.status.active).toBe(true));
-      const counts = watch();
       const subjects = Array.from({ length: 10 }, () => randomUUID());
       for (const subject of [...subjects, ...subjects, ...subjects]) {
         await outbox.record(relay, [subject]);
@@ -88,9 +88,9 @@ describe('Relay', () => {
     it('is read in a flow of many at a time, and in order', async () => {
       const heard = await outbox.listen();
       const relay = outbox.relay();
+      const counts = watch(); // before it starts, or its first look would not count
       relay.start();
       await eventually(() => expect(relay.status.active).toBe(true));
-      const counts = watch();
       const subjects = Array.from({ length: 60 }, () => randomUUID());
       for (let round = 0; round < 20; round++) {
         await Promise.all(subjects.map((subject) => outbox.record(relay, [subject])));

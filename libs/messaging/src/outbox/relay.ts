@@ -96,15 +96,18 @@ export class Relay {
     this.#wakeUp();
   }
 
-  /** Whether to say what was recorded. In a flow it is read: what tells makes the commands dearer than a look that they share. */
+  /**
+   * Whether to say what was recorded. In a flow it is read: what tells makes the commands dearer than a look that they share. While the
+   * broker is away, nothing is published at all.
+   */
   get takesRecorded(): boolean {
-    return this.#active && performance.now() - this.#flowAt > FLOW_LASTS_MS;
+    return this.#active && this.#sender.isReady && performance.now() - this.#flowAt > FLOW_LASTS_MS;
   }
 
   /** An event is in the outbox, committed: this one, or some other. */
   recorded(event?: Recorded): void {
-    if (event && this.takesRecorded) this.#justRecorded.add(event);
-    else this.#reader.readNext();
+    if (!event || !this.takesRecorded) this.#reader.readNext();
+    else if (!this.#justRecorded.add(event)) this.#flowAt = performance.now(); // more than can be published, or nothing can
     this.#wakeUp();
   }
 
