@@ -1,4 +1,4 @@
-// A RabbitMQ and a Postgres for one run of the benchmark, as `npm start` would start them, but for Postgres's memory.
+// A RabbitMQ and a Postgres for one run of the benchmark, as `npm start` would start them.
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
@@ -12,18 +12,13 @@ import { cpuSecondsOf } from './cpu.mjs';
 export const runDir = path.join(dataDir, `test-${process.pid}-bench`);
 
 const TEMPLATE = 'template_bench';
-/**
- * Postgres's default of 128 MB is for the smallest machines; its manual recommends a quarter of the memory. A million streams do not fit
- * into the default: 12 600 and 16 900 events/s, in turn with 17 900 and 17 900.
- */
-const POSTGRES = { shared_buffers: '1GB' };
 
 export async function startServers() {
   mkdirSync(runDir, { recursive: true });
   const log = () => {};
   const [rabbitmq, postgres] = await Promise.all([
     startOwnRabbitMq({ dataDir: path.join(runDir, 'rabbitmq'), ports: { amqp: 0, management: 0 }, log }),
-    startPostgres({ dataDir: path.join(runDir, 'postgres'), port: 0, settings: POSTGRES, log }),
+    startPostgres({ dataDir: path.join(runDir, 'postgres'), port: 0, log }),
   ]);
   const servers = new Servers(rabbitmq, postgres);
   await servers.prepare();

