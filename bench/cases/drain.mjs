@@ -8,7 +8,9 @@ import { percent } from '../harness/text.mjs';
 /** @typedef {import('../harness/servers.mjs').Servers} Servers */
 /** @typedef {import('../harness/service.mjs').Service} Service */
 
-export const WARM_UP = 3_000;
+/** Some seconds' work for either side. */
+export const WARM_UP = 20_000;
+const WARM_UP_COMMANDS = 3_000;
 
 /** Rows that both sides add to. @param {number} buckets */
 const TOTALS = (buckets) => `insert into totals select n, 0, 0 from generate_series(0, ${buckets} - 1) n`;
@@ -38,7 +40,7 @@ export const drainOurs = (context, { events, perStream = 1, reaction = 'many', b
 
 /** Code that has never run is slow; all sides run theirs once. @param {System} system @param {Service[]} takers @param {number} [buckets] */
 export async function warmUp(system, takers, buckets = 1) {
-  await record(system, { events: WARM_UP, buckets, salt: 'warm up' });
+  await record(system, { events: WARM_UP, buckets, day: 0 });
   for (const taker of takers) await system.applied(taker, WARM_UP);
 }
 
@@ -51,7 +53,7 @@ export async function warmUp(system, takers, buckets = 1) {
  * @param {number} [buckets]
  */
 export async function warmUpByCommands(system, maker, taker, concurrency, buckets = 1) {
-  const { done } = await maker.post('work', { seconds: 30, count: WARM_UP, concurrency, buckets });
+  const { done } = await maker.post('work', { seconds: 30, count: WARM_UP_COMMANDS, concurrency, buckets });
   await system.applied(taker, done);
   return done;
 }

@@ -1,6 +1,6 @@
 // What becomes of speed and memory as the work grows: events, streams, subscribing services.
 import { hold, record, release, seedStreams } from '../harness/backlog.mjs';
-import { median, quantile } from '../harness/statistics.mjs';
+import { meanRate, median, quantile } from '../harness/statistics.mjs';
 import { System } from '../harness/system.mjs';
 import { number, percent } from '../harness/text.mjs';
 import { check, WARM_UP, warmUp } from './drain.mjs';
@@ -28,29 +28,38 @@ async function drain(system, taker, what, tell) {
 }
 
 /**
- * 10 000, 100 000 and 1 000 000 events, and the memory of both processes during the last. The shorter ones three times: one turn of
- * a few seconds would measure the moment.
+ * 10 000, 100 000 and 1 000 000 events, and the memory of both processes during the last. The shorter ones several times, one turn of a
+ * few seconds would measure the moment; those of 100 000 in front of the million and behind it, so that a machine that becomes slower or
+ * faster meanwhile, and code that does, favours nobody.
  * @param {Context} context
  * @param {{ sizes?: number[] }} [options]
  */
 export const growingBacklog = (context, { sizes = [10_000, 100_000, 1_000_000] } = {}) =>
   System.use(context, async (system) => {
-    const { tell } = context;
     const maker = await system.start('maker');
     const taker = await system.start('taker');
     await warmUp(system, [taker]);
     const [small = 0, middle = 0, large = 0] = sizes;
-    const few = [];
-    const some = [];
-    for (const salt of ['a', 'b', 'c']) few.push(await drain(system, taker, { events: small, salt }, tell));
-    for (const salt of ['d', 'e', 'f']) some.push(await drain(system, taker, { events: middle, salt }, tell));
+    let day = 0;
+    let recorded = WARM_UP;
+    const turns = async (/** @type {number} */ events, /** @type {number} */ times) => {
+      const rates = [];
+      for (let time = 0; time < times; time++) {
+        rates.push(await drain(system, taker, { events, day: ++day }, context.tell));
+        recorded += events;
+      }
+      return rates;
+    };
+    const few = await turns(small, 3);
+    const some = await turns(middle, 3);
     const memory = watchMemory(maker, taker);
-    const many = await drain(system, taker, { events: large, salt: 'g' }, tell).finally(memory.stop);
-    await check(system, 3 * (small + middle) + large + WARM_UP);
+    const many = await turns(large, 1).finally(memory.stop);
+    some.push(...(await turns(middle, 3)));
+    await check(system, recorded);
     return {
       rateSmall: median(few),
-      rateMiddle: median(some),
-      rateLarge: many,
+      rateMiddle: meanRate(some),
+      rateLarge: meanRate(many),
       ...memory.figures(),
       memory: memory.samples,
     };
@@ -79,7 +88,8 @@ function watchMemory(maker, taker) {
 }
 
 /**
- * The same number of events for ever more streams, all of which have been there before.
+ * The same number of events for ever more streams, all of which have been there before; each number twice, up and down again, so that a
+ * machine that becomes slower or faster meanwhile favours nobody.
  * @param {Context} context
  * @param {{ events: number, streams: number[] }} options
  */
@@ -88,18 +98,23 @@ export const growingStreams = (context, { events, streams }) =>
     await system.start('maker');
     const taker = await system.start('taker');
     await warmUp(system, [taker]);
+    for (const [index, count] of streams.entries()) {
+      context.tell(`makes ${number(count)} streams`);
+      await seedStreams(system, { streams: count, day: index + 1 });
+    }
+    const turn = async (/** @type {number} */ count, skip = 0) => {
+      const tell = (/** @type {string} */ text) => context.tell(`${number(count)} streams: ${text}`);
+      const day = streams.indexOf(count) + 1;
+      return drain(system, taker, { events, streams: count, skip, day }, tell);
+    };
+    /** @type {Map<number, number>} */
+    const up = new Map();
+    for (const count of streams) up.set(count, await turn(count));
     /** @type {Record<string, number>} */
     const rates = {};
-    for (const count of streams) {
-      const salt = `of ${count} `;
-      context.tell(`makes ${number(count)} streams`);
-      await seedStreams(system, { streams: count, salt });
-      const what = { events, streams: count, firstVersion: 2, salt };
-      rates[`rate${count}`] = await drain(system, taker, what, (text) =>
-        context.tell(`${number(count)} streams: ${text}`),
-      );
-    }
-    await check(system, WARM_UP + events * streams.length);
+    for (const count of [...streams].reverse())
+      rates[`rate${count}`] = meanRate([up.get(count) ?? 0, await turn(count, events)]);
+    await check(system, WARM_UP + 2 * events * streams.length);
     return rates;
   });
 

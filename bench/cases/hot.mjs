@@ -1,6 +1,6 @@
 // One stream is one writer and one order. How close that comes to one client that does nothing else, one statement after
 // the other.
-import { randomUUID } from 'node:crypto';
+import { built } from '../harness/servers.mjs';
 import { System } from '../harness/system.mjs';
 import { drainOurs, warmUpByCommands } from './drain.mjs';
 
@@ -52,23 +52,23 @@ const ENTRY = 'insert into entries (item_id, version, amount, note) values ($1, 
  */
 export const oneClient = ({ servers, tell }, { seconds, reactionAlone }) =>
   servers.withClients(1, async ([client]) => {
+    const { newId } = await built('libs/database/src/index.js');
     tell(`works for ${seconds} s`);
-    const write = await writer(/** @type {Client} */ (client));
+    const write = await writer(/** @type {Client} */ (client), newId());
     const started = performance.now();
     let version = 0;
     while (performance.now() - started < seconds * 1_000) {
       version += 1;
-      const id = randomUUID();
+      const id = newId();
       if (!reactionAlone) await write.command(version, id);
       await write.reaction(version, id);
     }
     return { rate: version / ((performance.now() - started) / 1_000) };
   });
 
-/** @param {Client} client */
-async function writer(client) {
+/** @param {Client} client @param {string} item */
+async function writer(client, item) {
   const { epoch } = (await client.query('select epoch from messaging.log')).rows[0];
-  const item = randomUUID();
   const note = 'x'.repeat(80);
   const ask = (/** @type {string} */ name, /** @type {string} */ text, /** @type {unknown[]} */ values) =>
     client.query({ name, text, values });

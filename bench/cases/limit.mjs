@@ -1,6 +1,6 @@
 // The limit: Postgres alone, writing the rows that a drained event makes – event log, outbox and its delete, gate,
 // projection – in multi-row statements over two connections, as the relay's side and the inbox's side.
-import { randomUUID } from 'node:crypto';
+import { built } from '../harness/servers.mjs';
 
 /** @typedef {import('../harness/servers.mjs').Servers} Servers */
 /** @typedef {import('pg').Client} Client */
@@ -27,27 +27,28 @@ export const limitOfPostgres = (servers, events) =>
     const [told, heard] = /** @type {[Client, Client]} */ (clients);
     const epoch = (await told.query('select epoch from messaging.log')).rows[0].epoch;
     const rounds = Math.ceil(events / BATCH);
+    const { newId } = await built('libs/database/src/index.js');
     const started = performance.now();
-    await Promise.all([tell(told, epoch, rounds), hear(heard, epoch, rounds)]);
+    await Promise.all([tell(told, epoch, rounds, newId), hear(heard, epoch, rounds, newId)]);
     return { rate: (rounds * BATCH) / ((performance.now() - started) / 1_000) };
   });
 
-/** @param {Client} client @param {string} epoch @param {number} rounds */
-async function tell(client, epoch, rounds) {
+/** @param {Client} client @param {string} epoch @param {number} rounds @param {() => string} newId */
+async function tell(client, epoch, rounds, newId) {
   for (let round = 0; round < rounds; round++) {
-    const ids = Array.from({ length: BATCH }, () => randomUUID());
+    const ids = Array.from({ length: BATCH }, () => newId());
     const data = ids.map((itemId) => JSON.stringify({ itemId, version: 1, bucket: 0, amount: 1, note: NOTE }));
     const { rows } = await client.query(LOG, [epoch, ids, ids, data]);
     await client.query(DELETE, [rows.map(({ position }) => position)]);
   }
 }
 
-/** @param {Client} client @param {string} epoch @param {number} rounds */
-async function hear(client, epoch, rounds) {
+/** @param {Client} client @param {string} epoch @param {number} rounds @param {() => string} newId */
+async function hear(client, epoch, rounds, newId) {
   const ones = Array.from({ length: BATCH }, () => 1);
   const notes = Array.from({ length: BATCH }, () => NOTE);
   for (let round = 0; round < rounds; round++) {
-    const ids = Array.from({ length: BATCH }, () => randomUUID());
+    const ids = Array.from({ length: BATCH }, () => newId());
     await client.query('begin');
     await client.query(GATE, [epoch, ids, ids]);
     await client.query(PROJECT, [ids, ones, ones, notes]);

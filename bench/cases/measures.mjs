@@ -55,7 +55,7 @@ export const measures = {
   backlog: { seconds: 215, run: (c) => growingBacklog(c) },
   streams: {
     seconds: 90,
-    run: (c) => growingStreams(c, { events: 100_000, streams: [1_000, 10_000, 100_000, 1_000_000] }),
+    run: (c) => growingStreams(c, { events: 200_000, streams: [1_000, 10_000, 100_000, 1_000_000] }),
   },
   'subscribers-1': { seconds: 18, run: (c) => subscribers(c, { events: 60_000, services: 1 }) },
   'subscribers-5': { seconds: 60, run: (c) => subscribers(c, { events: 60_000, services: 5 }) },

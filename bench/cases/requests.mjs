@@ -74,7 +74,6 @@ export const disturbed = (context, { seconds, waiting }) =>
       await record(system, {
         service: 'users',
         events: waiting,
-        salt: 'waiting',
         tell: (share) => tell(`records what waits ${percent(share)}`),
       });
       tell(`${waiting} events wait`);

@@ -5,12 +5,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const CHUNK = 50_000;
 
-/** A valid UUID made of a text. @param {string} text */
-const uuidOf = (text) => `overlay(overlay(md5(${text}) placing '4' from 13) placing '8' from 17)::uuid`;
+/**
+ * The id of the n-th item of a day, as `newId` would have made it: a UUID of version 7, so that items sort as they were made. Ids without
+ * an order cost Postgres twice as much where there are a million of them (ADR 7).
+ * @param {string} day of the year 2026, SQL
+ * @param {string} n SQL
+ */
+const itemId = (day, n) => `
+  overlay(overlay(overlay(md5(${day}::text || ' ' || ${n}) placing '8' from 17) placing '7' from 13)
+    placing lpad(to_hex(1767225600000 + ${day}::bigint * 86400000 + (${n})::bigint / 16), 12, '0') from 1)::uuid`;
 
 const EVENTS = `
 with item as (
-  select ${uuidOf('$4 || (n * $8 % $2)::text')} as id, n * $8 / $2 + $7 as version, n % $3 as bucket
+  select ${itemId('$4', '(n * $8 % $2)')} as id, n / $2 + $7 as version, n % $3 as bucket
   from generate_series($5::bigint, $6::bigint) n),
 event as (
   insert into messaging.events (id, type, epoch, aggregate, subject, sequence, page, correlation_id, data)
@@ -23,55 +30,57 @@ const INTO_LOG_ALONE = `${EVENTS} select count(*) from event`;
 
 const STREAMS = `
 insert into messaging.streams (epoch, aggregate, subject, last_sequence)
-select epoch, 'maker.item', ${uuidOf('$1 || n')}::text, $3 from generate_series(0, $2::bigint - 1) n, messaging.log`;
+select epoch, 'maker.item', ${itemId('$1', 'n')}::text, $3 from generate_series(0, $2::bigint - 1) n, messaging.log`;
 
 const GATE = `
 insert into messaging.inbox_streams (inbox, source, epoch, aggregate, subject, last_sequence, last_event_id)
-select $1, '/maker', $2, 'maker.item', ${uuidOf('$3 || n')}::text, $5, gen_random_uuid()
+select $1, '/maker', $2, 'maker.item', ${itemId('$3', 'n')}::text, $5, gen_random_uuid()
 from generate_series(0, $4::bigint - 1) n`;
+
+/** Coprime to the numbers of streams, which are powers of ten: by steps of it, each has its turn, far away from the one before. */
+const FAR_STEP = 7_368_787;
 
 /**
  * Records a backlog. Streams take turns, so that a batch has as many streams as it can.
  * @param {System} system
- * @param {{ events: number, perStream?: number, streams?: number, firstVersion?: number, buckets?: number, salt?: string,
+ * @param {{ events: number, perStream?: number, streams?: number, skip?: number, buckets?: number, day?: number,
  *   service?: string, waiting?: boolean, tell?: (share: number) => void }} options
- *   `streams` that are there already, by {@link seedStreams}; `waiting`: not published yet
+ *   `streams` of the day that are there already, by {@link seedStreams}, and so many events of theirs; else they are new;
+ *   `waiting`: not published yet
  */
 export async function record(system, options) {
-  const {
-    events,
-    perStream = 1,
-    firstVersion = 1,
-    buckets = 1,
-    salt = 's',
-    service = 'maker',
-    waiting = true,
-  } = options;
+  const { events, perStream = 1, skip = 0, buckets = 1, day = 1, service = 'maker', waiting = true } = options;
+  const isNew = options.streams === undefined;
   const streams = options.streams ?? events / perStream;
-  if (options.streams === undefined) await system.rows(service, STREAMS, [salt, streams, perStream]);
-  const stride = Math.max(1, Math.floor(streams / events));
-  for (let from = 0; from < events; from += CHUNK) {
-    const to = Math.min(events, from + CHUNK) - 1;
-    const values = ['x'.repeat(80), streams, buckets, salt, from, to, firstVersion, stride];
+  if (isNew) await system.rows(service, STREAMS, [day, streams, perStream]);
+  const [firstVersion, step] = isNew ? [1, 1] : [2, FAR_STEP];
+  for (let done = 0; done < events; done += CHUNK) {
+    const from = skip + done;
+    const to = skip + Math.min(events, done + CHUNK) - 1;
+    const values = ['x'.repeat(80), streams, buckets, day, from, to, firstVersion, step];
     await system.rows(service, waiting ? INTO_OUTBOX : INTO_LOG_ALONE, values);
-    options.tell?.(to / events);
+    options.tell?.((to - skip) / events);
   }
-  await system.rows(service, 'analyze messaging.events, messaging.outbox, messaging.streams');
+  await settle(system, service, 'messaging.events, messaging.outbox, messaging.streams');
+}
+
+/** What Postgres does within minutes after so many rows, or it would do it while they drain. @param {System} system @param {string} service @param {string} tables */
+async function settle(system, service, tables) {
+  await system.rows(service, `vacuum (analyze) ${tables}`);
   await system.rows(service, 'checkpoint');
 }
 
-/** Streams whose first events both sides have had, long ago. @param {System} system @param {{ streams: number, salt: string }} options */
-export async function seedStreams(system, { streams, salt }) {
-  await system.rows('maker', STREAMS, [salt, streams, 1]);
-  await passGate(system, { streams, salt, upTo: 1 });
+/** Streams whose first events both sides have had, long ago. @param {System} system @param {{ streams: number, day: number }} options */
+export async function seedStreams(system, { streams, day }) {
+  await system.rows('maker', STREAMS, [day, streams, 1]);
+  await passGate(system, { streams, day, upTo: 1 });
 }
 
-/** As if the taker had applied them. @param {System} system @param {{ streams: number, salt: string, upTo: number }} options */
-async function passGate(system, { streams, salt, upTo }) {
+/** As if the taker had applied them. @param {System} system @param {{ streams: number, day: number, upTo: number }} options */
+async function passGate(system, { streams, day, upTo }) {
   const [{ epoch }] = await system.rows('maker', 'select epoch from messaging.log');
-  await system.rows('taker', GATE, ['taker', epoch, salt, streams, upTo]);
-  await system.rows('taker', 'analyze messaging.inbox_streams');
-  await system.rows('taker', 'checkpoint');
+  await system.rows('taker', GATE, ['taker', epoch, day, streams, upTo]);
+  await settle(system, 'taker', 'messaging.inbox_streams');
 }
 
 /**
@@ -81,9 +90,9 @@ async function passGate(system, { streams, salt, upTo }) {
  *   `reaction`: the class that has applied them
  */
 export async function makeHistory(system, { events, perStream, reaction, tell }) {
-  const salt = 'history';
-  await record(system, { events, perStream, salt, waiting: false, tell });
-  await passGate(system, { streams: events / perStream, salt, upTo: perStream });
+  const day = 1;
+  await record(system, { events, perStream, day, waiting: false, tell });
+  await passGate(system, { streams: events / perStream, day, upTo: perStream });
   const [page] = await system.rows(
     'maker',
     'select epoch, page, count(*) as applied from messaging.events group by 1, 2',

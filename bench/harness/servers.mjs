@@ -133,4 +133,4 @@ export class Servers {
 }
 
 /** A module of the libraries, as the services use it. @param {string} file @returns {Promise<any>} */
-const built = (file) => import(path.join(projectDir, 'dist/bench', file));
+export const built = (file) => import(path.join(projectDir, 'dist/bench', file));

@@ -10,3 +10,6 @@ export function median(values) {
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
 }
+
+/** Of rates for the same amount of work: all work by all time. @param {readonly number[]} rates */
+export const meanRate = (rates) => rates.length / rates.reduce((sum, rate) => sum + 1 / rate, 0);

