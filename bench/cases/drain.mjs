@@ -8,7 +8,7 @@ import { percent } from '../harness/text.mjs';
 /** @typedef {import('../harness/servers.mjs').Servers} Servers */
 /** @typedef {import('../harness/service.mjs').Service} Service */
 
-/** Some seconds' work for either side. */
+/** Events that wait, and commands: seconds of work for either side. */
 export const WARM_UP = 20_000;
 const WARM_UP_COMMANDS = 3_000;
 

@@ -52,9 +52,9 @@ export const measures = {
   'stock-latency': { seconds: 24, run: (c) => latency(c, { peer: 'stock', seconds: size(c, 8, 4) }) },
   'golevelup-latency': { seconds: 24, golevelup: true, run: (c) => latency(c, { peer: 'golevelup', seconds: 8 }) },
   registration: { seconds: 15, run: (c) => registration(c, { users: size(c, 400, 100) }) },
-  backlog: { seconds: 215, run: (c) => growingBacklog(c) },
+  backlog: { seconds: 155, run: (c) => growingBacklog(c) },
   streams: {
-    seconds: 90,
+    seconds: 200,
     run: (c) => growingStreams(c, { events: 200_000, streams: [1_000, 10_000, 100_000, 1_000_000] }),
   },
   'subscribers-1': { seconds: 18, run: (c) => subscribers(c, { events: 60_000, services: 1 }) },

@@ -45,8 +45,8 @@ const FAR_STEP = 7_368_787;
  * @param {System} system
  * @param {{ events: number, perStream?: number, streams?: number, skip?: number, buckets?: number, day?: number,
  *   service?: string, waiting?: boolean, tell?: (share: number) => void }} options
- *   `streams` of the day that are there already, by {@link seedStreams}, and so many events of theirs; else they are new;
- *   `waiting`: not published yet
+ *   `streams` of the day that are there already, by {@link seedStreams}, else they are new; `skip`: so many events of theirs were
+ *   recorded before; `waiting`: not published yet
  */
 export async function record(system, options) {
   const { events, perStream = 1, skip = 0, buckets = 1, day = 1, service = 'maker', waiting = true } = options;
@@ -64,7 +64,12 @@ export async function record(system, options) {
   await settle(system, service, 'messaging.events, messaging.outbox, messaging.streams');
 }
 
-/** What Postgres does within minutes after so many rows, or it would do it while they drain. @param {System} system @param {string} service @param {string} tables */
+/**
+ * What Postgres does within minutes after so many rows, or it would do it while they drain.
+ * @param {System} system
+ * @param {string} service
+ * @param {string} tables
+ */
 async function settle(system, service, tables) {
   await system.rows(service, `vacuum (analyze) ${tables}`);
   await system.rows(service, 'checkpoint');

@@ -112,8 +112,7 @@ const howItIsMeasured = (about) => `## How it is measured
   shows it; golevelup can also hand messages to its subscribers in batches, which is not used here.${about.golevelup ? '' : ' golevelup uses the bare `pg` driver instead of a query builder.'}
 - **The limit** is Postgres alone: event log, outbox and its delete, gate and projection in statements of 500 rows over two connections. It includes the event log, which a drain does not write, and its deletes wait for the disk, which those of our relay do not.
 - **Streams** have ids that sort as they were made, as \`newId\` makes them for all services. Those that are there before are visited far apart. Before a drain, Postgres
-  has vacuumed and written what was recorded, as it would have within minutes. Turns of different sizes go up and down again; several of one size count as all
-  their events by all their time.
+  has vacuumed and written what was recorded, as it would have within minutes. Turns of different sizes go up and down again.
 - **Processor time per event** is that of all processes together; it says more than the clock on a machine that others use.
 - **\`POST /users\`** goes to the real service, through autocannon in the same machine, without subscribers. The bare insert commits by itself; commands of ours are committed
   together under load ([ADR 10](adr/0010-commands-are-committed-together.md)), events included.
