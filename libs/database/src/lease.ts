@@ -9,11 +9,12 @@ export class Lease {
   #refusal: Error | undefined;
   #broken: Error | undefined;
   // A connection that dies between two statements says so by an event; without a listener that would end the process.
-  readonly #onError = (error: Error): void => {
-    this.#broken = error;
-  };
+  readonly #onError: (error: Error) => void;
 
-  constructor(private readonly pool: Pool) {}
+  constructor(private readonly pool: Pool) {
+    const onError = (error: Error): void => void (this.#broken = error);
+    this.#onError = onError; // not at once: see StatementGroup.submit
+  }
 
   /** Nobody has asked for it. */
   get isUntouched(): boolean {

@@ -303,12 +303,9 @@ class TransactionExecutor extends DefaultQueryExecutor {
   }
 }
 
-/** For what does not ask the executor: plugins, and what is refused inside of a transaction. */
+/** For what does not ask the executor: plugins, and what is refused inside of a transaction. Methods, for the reason that {@link StatementGroup} tells. */
 class TransactionDriver implements Driver {
   readonly #connection: DatabaseConnection;
-  readonly beginTransaction = nested;
-  readonly commitTransaction = nested;
-  readonly rollbackTransaction = nested;
 
   constructor(executeQuery: Run) {
     const streamQuery = () => {
@@ -317,10 +314,17 @@ class TransactionDriver implements Driver {
     this.#connection = { executeQuery, streamQuery };
   }
 
-  init = () => Promise.resolve();
-  destroy = () => Promise.resolve();
-  acquireConnection = () => Promise.resolve(this.#connection);
-  releaseConnection = () => Promise.resolve();
+  acquireConnection(): Promise<DatabaseConnection> {
+    return Promise.resolve(this.#connection);
+  }
+
+  async init(): Promise<void> {}
+  async destroy(): Promise<void> {}
+  async releaseConnection(): Promise<void> {}
+
+  beginTransaction = nested;
+  commitTransaction = nested;
+  rollbackTransaction = nested;
 }
 
 const nested = () => Promise.reject(new Error('Already in a transaction: use the "tx" that you were given.'));

@@ -11,11 +11,13 @@ const batches = new WeakMap<object, EventBatch>();
 export class EventBatch {
   /** What the @EventPattern method is called with. */
   readonly standIn: object;
+  #events: readonly object[];
   #isTaken = false;
   #trouble: NotHandedOnError | undefined;
 
   /** @param events two or more of one class, in their order */
-  constructor(private readonly events: readonly object[]) {
+  constructor(events: readonly object[]) {
+    this.#events = events;
     const look = (what: PropertyKey) => {
       // Nest and every `await` ask for these.
       if (what === 'then' || what === 'constructor' || typeof what === 'symbol') return;
@@ -43,11 +45,13 @@ export class EventBatch {
     if (this.#isTaken) this.#trouble ??= new NotHandedOnError('the @EventPattern method hands its event on twice');
     if (this.#trouble) throw this.#trouble;
     this.#isTaken = true;
-    return this.events;
+    return this.#events;
   }
 
   /** @throws {@link NotHandedOnError} unless the method has done with the stand-in what it is for, even if it caught that */
   check(): void {
+    // What a WeakMap leads to survives until the next large collection.
+    this.#events = [];
     if (this.#trouble) throw this.#trouble;
     if (!this.#isTaken) throw new NotHandedOnError('the @EventPattern method does not hand its event on');
   }
