@@ -7,6 +7,8 @@ import { liveLatency } from './flow.mjs';
 /** @typedef {import('../harness/measure.mjs').Context} Context */
 
 const PIECE_SECONDS = 5;
+/** Long enough for a p99: it comes from a hundredth of the commands. */
+const ALONE_SECONDS = 20;
 
 /** @param {Context} context @param {{ events: number, rate: number }} options */
 export const catchUp = (context, { events, rate }) =>
@@ -21,7 +23,7 @@ export const catchUp = (context, { events, rate }) =>
     const { done } = await maker.post('work', { seconds: 3, rate });
     await system.applied(taker, done);
     tell('live alone');
-    const alone = await liveLatency(system, maker, taker, { seconds: PIECE_SECONDS, rate });
+    const alone = await liveLatency(system, maker, taker, { seconds: ALONE_SECONDS, rate });
     const late = await system.start('taker-late', { BENCH_REACTION: 'many' });
     const started = performance.now();
     let caughtUp = false;

@@ -59,7 +59,7 @@ export const measures = {
   },
   'subscribers-1': { seconds: 18, run: (c) => subscribers(c, { events: 60_000, services: 1 }) },
   'subscribers-5': { seconds: 60, run: (c) => subscribers(c, { events: 60_000, services: 5 }) },
-  'catch-up': { seconds: 100, run: (c) => catchUp(c, { events: 500_000, rate: 500 }) },
+  'catch-up': { seconds: 115, run: (c) => catchUp(c, { events: 500_000, rate: 500 }) },
   'hot-commands': { seconds: 15, run: (c) => hotCommands(c, { seconds: 6 }) },
   'one-client': { seconds: 7, run: (c) => oneClient(c, { seconds: 6, reactionAlone: false }) },
   'hot-drain': { seconds: 15, run: (c) => hotDrain(c, { events: 30_000 }) },

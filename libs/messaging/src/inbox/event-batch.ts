@@ -50,7 +50,7 @@ export class EventBatch {
 
   /** @throws {@link NotHandedOnError} unless the method has done with the stand-in what it is for, even if it caught that */
   check(): void {
-    // What a WeakMap leads to survives until the next large collection.
+    // What a WeakMap leads to survives until the next large collection (ADR 8).
     this.#events = [];
     if (this.#trouble) throw this.#trouble;
     if (!this.#isTaken) throw new NotHandedOnError('the @EventPattern method does not hand its event on');
