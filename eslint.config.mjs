@@ -6,6 +6,11 @@ import tseslint from 'typescript-eslint';
 
 const onlyIn = (/** @type {string} */ where) => `Only ${where} may use this package.`;
 
+/** Of which there are a few. */
+const onceInAProcess = ['relay', 'inbox', 'inbox-server', 'awaited-event-bus'].map(
+  (name) => `libs/messaging/src/*/${name}.ts`,
+);
+
 export default tseslint.config(
   { ignores: ['dist/**', 'coverage/**', 'node_modules/**', '.data/**'] },
   js.configs.recommended,
@@ -79,6 +84,20 @@ export default tseslint.config(
       'no-restricted-imports': [
         'error',
         { patterns: [{ regex: '^(?!zod$|\\.{1,2}/)', message: 'Contracts depend on zod and nothing else.' }] },
+      ],
+    },
+  },
+  {
+    // Objects that are made for each transaction, batch or event: such a function would keep what they refer to (ADR 8).
+    files: ['libs/database/src/*.ts', 'libs/messaging/src/{inbox,outbox}/*.ts'],
+    ignores: ['**/*spec.ts', '**/*.fixture.ts', '**/*.module.ts', ...onceInAProcess],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        ...['PropertyDefinition[value', 'AssignmentExpression[left.type=MemberExpression][right'].map((selector) => ({
+          selector: `${selector}.type=/^(ArrowFunction|Function)Expression$/]`,
+          message: 'V8 takes it for long-lived: make it a method, or name it first (ADR 8).',
+        })),
       ],
     },
   },

@@ -44,11 +44,6 @@ const LIMIT_MS = 300_000;
 /** An answer that is being given when the process is to end has this long. */
 const FINISH_MS = 1_000;
 export const BOOKS_INTERVAL_MS = 15_000;
-/**
- * For what happens at every look: longer than the time between two. On a new connection the statements of one look cost
- * 10–80 ms of planning each on a busy machine, on one that knows the catalog less than 1 ms.
- */
-export const KEPT = { idleTimeoutMillis: 60_000 };
 
 // Streams with an event that the broker refuses are held: it would close this channel too.
 const HELD = `
@@ -115,7 +110,7 @@ export class ReplayServer {
 
   constructor(@Inject(MESSAGING_OPTIONS) private readonly options: MessagingOptions) {
     const { databaseUrl: url, service, rabbitmqUrls: urls } = options;
-    const settings = { ...connectionSettings({ url, applicationName: `${service} replay` }), ...KEPT };
+    const settings = connectionSettings({ url, applicationName: `${service} replay` });
     this.#pool = openPool({ ...settings, max: 2 });
     this.#keeperPool = openPool({
       ...settings,

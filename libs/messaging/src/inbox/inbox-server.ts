@@ -4,7 +4,7 @@ import { closePool, connectionSettings, openPool } from '@app/database';
 import { Inject, Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { Server, type CustomTransportStrategy, type MessageHandler } from '@nestjs/microservices';
-import { BOOKS_INTERVAL_MS, KEPT } from '../books/replay-server.js';
+import { BOOKS_INTERVAL_MS } from '../books/replay-server.js';
 import { OneAtATime } from '../books/one-at-a-time.js';
 import { MESSAGING_OPTIONS, namesOf, type MessagingOptions } from '../options.js';
 import { Pauses } from '../operations/pauses.js';
@@ -65,7 +65,7 @@ export class InboxServer extends Server implements CustomTransportStrategy {
       query_timeout: WORKER_STATEMENT_MS + 500,
       idle_in_transaction_session_timeout: WORKER_STATEMENT_MS + 10_000,
     });
-    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2, ...KEPT });
+    const booksPool = openPool({ ...settings, application_name: `${service} books`, max: 2 });
     const publisher = new Publisher(rabbitmqUrls, service, 'requests');
     const logged = new Set([...contracts.values()].map(({ owner }) => namesOf(owner).source));
     const shared = {

@@ -3,12 +3,14 @@ import { Pace } from './pace.js';
 const history = (events: number) => Array.from({ length: events }, () => ({ replayed: true }));
 const live = (events: number) => Array.from({ length: events }, () => ({ replayed: false }));
 
-/** One that has found its size, at 1 ms per event. */
-function pace(items: (events: number) => { replayed: boolean }[], now: number): Pace {
+const both = (events: number) => [...history(events - 1), ...live(1)];
+
+/** One that has found its size. */
+function pace(items: (events: number) => { replayed: boolean }[], now: number, msPerEvent = 1): Pace {
   const settled = new Pace();
   for (let batch = 0; batch < 10; batch++) {
     const some = items(settled.batchSize);
-    settled.applied(some, some.length, now);
+    settled.applied(some, some.length * msPerEvent, now);
   }
   return settled;
 }
@@ -30,12 +32,16 @@ describe('Pace', () => {
     expect(slow.batchSize).toBe(1);
   });
 
-  it('rests as long as history took while live events come in, and applies less of it at once', () => {
-    const both = (events: number) => [...history(events - 1), ...live(1)];
-    const settled = pace(both, 5_000);
-    expect(settled.batchSize).toBe(30);
-    expect(settled.applied(both(30), 30, 5_000)).toBe(30);
-    expect(settled.applied(history(30), 30, 5_999)).toBe(30);
+  it('rests twice as long as history took while live events come in, and applies less of it at once', () => {
+    const settled = pace(both, 5_000, 0.1);
+    expect(settled.batchSize).toBe(150);
+    expect(settled.applied(both(150), 15, 5_000)).toBe(30);
+    expect(settled.applied(history(50), 5, 5_999)).toBe(10);
+  });
+
+  it('applies 64 events of history at once, or what fits into 100 ms, however long a transaction takes for itself', () => {
+    expect(pace(both, 5_000, 1).batchSize).toBe(64);
+    expect(pace(both, 5_000, 10).batchSize).toBe(10);
   });
 
   it('rests for 30 ms at most: a reaction may take long because it waits', () => {

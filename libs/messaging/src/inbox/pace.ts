@@ -8,7 +8,11 @@ const TARGET_MS = 100;
 /** How long a batch takes is not known yet; from one to the next it at most doubles. */
 const FIRST_BATCH = 16;
 /** Of history while live events come in: what is live waits for that long, not for 100 ms. */
-const HISTORY_MS = 30;
+const HISTORY_MS = 15;
+/** But so many events at once, as long as they fit into {@link TARGET_MS}: whatever a transaction takes for itself, history comes to an end. */
+const LEAST_HISTORY = 64;
+/** Behind history, times what it took: two thirds of the time are left to what is live. */
+const REST = 2;
 /** So long after the last live event there may be more. */
 const LIVE_MS = 1_000;
 
@@ -25,14 +29,15 @@ export class Pace {
    * `items` have been applied together.
    *
    * @param ms how long that took
-   * @returns for how long to rest now, in ms: if history was among them and live events come in, for as long as it took, but no longer than it
-   *   should have taken (its reactions may wait for something else than a processor); else not at all
+   * @returns for how long to rest now, in ms: if history was among them and live events come in, for twice as long as it took, or as it should
+   *   have taken if that is less (its reactions may wait for something else than a processor); else not at all
    */
   applied(items: readonly Pick<Item, 'replayed'>[], ms: number, now = performance.now()): number {
     if (items.some(({ replayed }) => !replayed)) this.#liveAt = now;
     const givesWay = now - this.#liveAt < LIVE_MS && items.some(({ replayed }) => replayed);
-    const fitting = Math.ceil((givesWay ? HISTORY_MS : TARGET_MS) / (ms / items.length));
-    this.#batchSize = Math.max(1, Math.min(MAX_BATCH, 2 * this.#batchSize, fitting));
-    return givesWay ? Math.min(ms, HISTORY_MS) : 0;
+    const within = (limitMs: number) => Math.ceil(limitMs / (ms / items.length));
+    const most = givesWay ? Math.max(LEAST_HISTORY, within(HISTORY_MS)) : MAX_BATCH;
+    this.#batchSize = Math.max(1, Math.min(most, 2 * this.#batchSize, within(TARGET_MS)));
+    return givesWay ? REST * Math.min(ms, HISTORY_MS) : 0;
   }
 }
