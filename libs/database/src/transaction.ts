@@ -303,9 +303,12 @@ class TransactionExecutor extends DefaultQueryExecutor {
   }
 }
 
-/** For what does not ask the executor: plugins, and what is refused inside of a transaction. Methods, for the reason that {@link StatementGroup} tells. */
+/** For what does not ask the executor: plugins, and what is refused inside of a transaction. */
 class TransactionDriver implements Driver {
   readonly #connection: DatabaseConnection;
+  readonly beginTransaction = nested;
+  readonly commitTransaction = nested;
+  readonly rollbackTransaction = nested;
 
   constructor(executeQuery: Run) {
     const streamQuery = () => {
@@ -321,10 +324,6 @@ class TransactionDriver implements Driver {
   async init(): Promise<void> {}
   async destroy(): Promise<void> {}
   async releaseConnection(): Promise<void> {}
-
-  beginTransaction = nested;
-  commitTransaction = nested;
-  rollbackTransaction = nested;
 }
 
 const nested = () => Promise.reject(new Error('Already in a transaction: use the "tx" that you were given.'));

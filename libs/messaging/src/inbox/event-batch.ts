@@ -42,6 +42,8 @@ export class EventBatch {
 
   /** The events, for those who react to them. */
   take(): readonly object[] {
+    if (this.#events.length === 0)
+      this.#trouble ??= new NotHandedOnError('the @EventPattern method hands its event on too late');
     if (this.#isTaken) this.#trouble ??= new NotHandedOnError('the @EventPattern method hands its event on twice');
     if (this.#trouble) throw this.#trouble;
     this.#isTaken = true;
