@@ -7,9 +7,7 @@ import tseslint from 'typescript-eslint';
 const onlyIn = (/** @type {string} */ where) => `Only ${where} may use this package.`;
 
 /** Of which there are a few. */
-const onceInAProcess = ['relay', 'inbox', 'inbox-server', 'awaited-event-bus'].map(
-  (name) => `libs/messaging/src/*/${name}.ts`,
-);
+const onceInAProcess = ['inbox', 'inbox-server', 'awaited-event-bus'].map((name) => `libs/messaging/src/*/${name}.ts`);
 
 export default tseslint.config(
   { ignores: ['dist/**', 'coverage/**', 'node_modules/**', '.data/**'] },

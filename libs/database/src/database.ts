@@ -49,6 +49,7 @@ export const connectionSettings = ({
   query_timeout: statementTimeoutMs + 500,
   idle_in_transaction_session_timeout: 30_000,
   keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000, // by default two hours: an idle connection to a host that is gone would be found by whoever needs it
 });
 
 export class Database<Schema = unknown> {

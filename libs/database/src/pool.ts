@@ -10,7 +10,7 @@ const connected = new WeakMap<Pool, Set<PoolClient>>();
  * so whenever something had taken a moment, up to sixteen of them were opened for the commands that had come meanwhile: a stall of 50 ms
  * became one of 600.
  */
-const KEEP_MS = 300_000;
+const KEEP_MS = 60_000;
 
 /** How often a connection that has not answered in time is looked at before it is cut. */
 const LOOKS = 20;

@@ -42,8 +42,6 @@ export class EventBatch {
 
   /** The events, for those who react to them. */
   take(): readonly object[] {
-    if (this.#events.length === 0)
-      this.#trouble ??= new NotHandedOnError('the @EventPattern method hands its event on too late');
     if (this.#isTaken) this.#trouble ??= new NotHandedOnError('the @EventPattern method hands its event on twice');
     if (this.#trouble) throw this.#trouble;
     this.#isTaken = true;
@@ -52,9 +50,8 @@ export class EventBatch {
 
   /** @throws {@link NotHandedOnError} unless the method has done with the stand-in what it is for, even if it caught that */
   check(): void {
-    // What a WeakMap leads to survives until the next large collection (ADR 8).
-    this.#events = [];
     if (this.#trouble) throw this.#trouble;
     if (!this.#isTaken) throw new NotHandedOnError('the @EventPattern method does not hand its event on');
+    this.#events = []; // what a WeakMap leads to survives until the next large collection (ADR 8)
   }
 }

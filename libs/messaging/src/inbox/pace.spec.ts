@@ -40,12 +40,15 @@ describe('Pace', () => {
   });
 
   it('applies 64 events of history at once, or what fits into 100 ms, however long a transaction takes for itself', () => {
-    expect(pace(both, 5_000, 1).batchSize).toBe(64);
+    const slow = pace(both, 5_000, 1);
+    expect(slow.batchSize).toBe(64);
+    expect(slow.applied(both(40), 40, 5_000)).toBe(80);
     expect(pace(both, 5_000, 10).batchSize).toBe(10);
+    expect(pace(both, 5_000, 0.001).batchSize).toBe(2_000);
   });
 
-  it('rests for 30 ms at most: a reaction may take long because it waits', () => {
-    expect(new Pace().applied([...history(1), ...live(1)], 2_000, 0)).toBe(30);
+  it('rests for 100 ms at most: a reaction may take long because it waits', () => {
+    expect(new Pace().applied([...history(1), ...live(1)], 2_000, 0)).toBe(100);
   });
 
   it('does not rest for live events, nor for history if nothing else has come in for a second', () => {

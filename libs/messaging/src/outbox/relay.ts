@@ -62,7 +62,7 @@ export class Relay {
   #failures = 0;
   #trouble: string | undefined;
   #woken = false;
-  #wake: () => void = () => {};
+  #wake: (() => void) | undefined;
 
   constructor(@Inject(MESSAGING_OPTIONS) { databaseUrl: url, rabbitmqUrls, service }: MessagingOptions) {
     const settings = connectionSettings({ url, applicationName: `${service} relay` });
@@ -114,7 +114,7 @@ export class Relay {
   /** There is something new to look at. */
   #wakeUp(): void {
     this.#woken = true;
-    this.#wake();
+    this.#wake?.();
   }
 
   start(): void {
@@ -259,10 +259,11 @@ export class Relay {
     if (!this.#woken) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
-        this.#wake = () => {
+        const wake = () => {
           clearTimeout(timer);
           resolve();
         };
+        this.#wake = wake;
       });
     }
     this.#woken = false;
