@@ -38,7 +38,7 @@ export class Pace {
     if (items.some(({ replayed }) => !replayed)) this.#liveAt = now;
     const givesWay = now - this.#liveAt < LIVE_MS && items.some(({ replayed }) => replayed);
     const within = (limitMs: number) => Math.ceil(limitMs / (ms / items.length));
-    const most = givesWay ? Math.max(LEAST_HISTORY, within(HISTORY_MS)) : MAX_BATCH;
+    const most = givesWay ? Math.max(LEAST_HISTORY, within(HISTORY_MS)) : Infinity;
     this.#batchSize = Math.max(1, Math.min(MAX_BATCH, most, 2 * this.#batchSize, within(TARGET_MS)));
     return givesWay ? Math.min(REST * ms, MAX_REST_MS) : 0;
   }
